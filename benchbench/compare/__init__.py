@@ -5,7 +5,7 @@
     comparison.py              compare_records: the whole comparison
     groups.py                  trials that can be compared with each other
     images.py                  trials by dataset and by version of its images
-    configurations.py          groups trials into configurations, the rows of a comparison
+    configurations.py          groups trials into configurations, one for each row of a comparison
     metric_values.py           the numbers of a trial that can be compared, their units, and targets
     cells.py                   one metric of one configuration, beside the baseline
     contrasts.py               the test that decides: pairs of seeds, or Welch's

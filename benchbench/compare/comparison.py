@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare.caveats import captions, caveats
 from benchbench.compare.cells import CellMaker, fewest_seeds
-from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial, printed_name
+from benchbench.compare.configurations import (
+    configurations_of,
+    find_configuration,
+    find_keys,
+    one_per_trial,
+    printed_name,
+)
 from benchbench.compare.learning import count_learned, fisher_p, not_learned
 from benchbench.compare.metric_values import Metric, Target, find_metrics, values_by_attempt
 from benchbench.compare.verdicts import POINTS, Judge, with_learning_verdict
@@ -96,14 +102,14 @@ def compare_records(records: Iterable[Record], question: Question | None = None)
     trials = one_per_trial(records)
     check_finished(trials)
     keys = find_keys([record.spec for record in trials], question.by)
-    configurations = group(trials, keys)
+    configurations = configurations_of(trials, keys)
     targets = [Target.of(metric, value) for metric, value in question.targets.items()]
     numbers = values_by_attempt(trials, targets)
     wanted = (*question.metrics, *(name for target in targets for name in target.names))
     metrics = find_metrics(wanted, list(numbers.values()))
     compared_rows = _compare_rows(configurations, numbers, metrics, question, keys.pooled)
     return Comparison(
-        by=keys.rows,
+        by=keys.by,
         metrics=metrics,
         rows=_judged(compared_rows, metrics, question),
         confidence=question.confidence,
@@ -134,7 +140,7 @@ def _compare_rows(
 ) -> tuple[Row, ...]:
     """Return the rows with their numbers and tests, but without verdicts."""
     at_chance = not_learned([record for each in configurations for record in each.trials.values()])
-    baseline = configurations[find_row(configurations, question.baseline, pooled=pooled)]
+    baseline = find_configuration(configurations, question.baseline, pooled=pooled)
     maker = CellMaker(
         baseline=baseline,
         numbers=numbers,

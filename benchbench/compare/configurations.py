@@ -69,15 +69,18 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys that define a row, and others that vary: ``pooled`` within rows, ``confounded`` only between them."""
+    """The keys ``by`` which trials are compared, since they define a configuration, and others that vary.
 
-    rows: tuple[str, ...]
+    Those are ``pooled`` within configurations, or ``confounded`` if they vary only between them.
+    """
+
+    by: tuple[str, ...]
     pooled: tuple[str, ...]
     confounded: tuple[str, ...]
 
 
 def printed_name(name: str) -> str:
-    """Return the name of a row, or words for the only row of trials that are all alike, which has no name."""
+    """Return the name of a configuration, or words for the only one of trials that are all alike, which has none."""
     return name or "all trials"
 
 
@@ -96,7 +99,9 @@ def one_per_trial(records: Iterable[Record]) -> list[Record]:
 
 
 def find_keys(specs: Sequence[Spec], by: Iterable[str]) -> Keys:
-    """Return the keys that define rows, those asked for or else all that vary but the seed, and the others that vary.
+    """Return the keys that define configurations, and the others that vary.
+
+    They are those asked for, or else all that vary but the seed.
 
     Raises :class:`SpecError` for a key that no trial has or that has one value in all of them.
     """
@@ -109,11 +114,11 @@ def find_keys(specs: Sequence[Spec], by: Iterable[str]) -> Keys:
             why = "trials that only differ in it are one row" if key == "seed" else only
             hint = f"what varies: {', '.join(varied)}" if varied else "the trials differ in their seeds at most"
             raise SpecError(f"cannot compare by {key!r}: {why}", hint=hint)
-    rows = asked or tuple(varied)
-    besides = [key for key in varied if key not in rows]
-    pooled = _varying_inside(specs, rows) if besides else set()
+    defining = asked or tuple(varied)
+    besides = [key for key in varied if key not in defining]
+    pooled = _varying_inside(specs, defining) if besides else set()
     return Keys(
-        rows,
+        defining,
         pooled=tuple(key for key in besides if key in pooled),
         confounded=tuple(key for key in besides if key not in pooled),
     )
@@ -126,23 +131,23 @@ def check_key(key: str, specs: Iterable[Spec]) -> None:
         raise SpecError(f"no trial has {key!r}", hint=closest(key, known) or f"such as {', '.join(known[:5])}")
 
 
-def group(records: Sequence[Record], keys: Keys) -> list[Configuration]:
-    """Return the rows in the order of their first records.
+def configurations_of(records: Sequence[Record], keys: Keys) -> list[Configuration]:
+    """Return the configurations of trials, in the order of their first records.
 
-    Trials are paired by their seed and by what a row pools. If the images of a dataset have changed between trials,
-    only those on the same version of them are pairs.
+    Trials are paired by their seed and by what a configuration pools. If the images of a dataset have changed between
+    trials, only those on the same version of them are pairs.
     """
     versions = versions_of_images(records)
-    rows: dict[str, Configuration] = {}
+    configurations: dict[str, Configuration] = {}
     for record in records:
         flat = record.spec.flat()
-        where = {key: flat[key] for key in keys.rows if key in flat}
-        lacks = tuple(key for key in keys.rows if key not in flat)
-        row = rows.setdefault(_text(record.spec, keys.rows), Configuration(where, {}, lacks))
+        where = {key: flat[key] for key in keys.by if key in flat}
+        lacks = tuple(key for key in keys.by if key not in flat)
+        configuration = configurations.setdefault(_text(record.spec, keys.by), Configuration(where, {}, lacks))
         version = versions.get(record.data_digest)
         pair_key = describe_spec(record.spec, ("seed", *keys.pooled))
-        row.trials[f"{pair_key} {version}" if version else pair_key] = record
-    return list(rows.values())
+        configuration.trials[f"{pair_key} {version}" if version else pair_key] = record
+    return list(configurations.values())
 
 
 def baseline_first(records: Iterable[Record], specs: Iterable[Spec]) -> list[Record]:
@@ -156,30 +161,33 @@ def baseline_first(records: Iterable[Record], specs: Iterable[Spec]) -> list[Rec
     return sorted(records, key=lambda record: record.spec.configuration_id not in first.values())
 
 
-def find_row(rows: Sequence[Configuration], where: Mapping[str, JsonValue], *, pooled: Collection[str] = ()) -> int:
-    """Return the position of the row whose trials all have these values; the first row for none.
+def find_configuration(
+    configurations: Sequence[Configuration], where: Mapping[str, JsonValue], *, pooled: Collection[str] = ()
+) -> Configuration:
+    """Return the configuration whose trials all have these values; the first one for none.
 
-    Of ``pooled`` keys, some of the row's trials have the values. Raises :class:`SpecError` if no row matches, or more
-    than one.
+    Of ``pooled`` keys, some of its trials have the values. Raises :class:`SpecError` if no configuration matches, or
+    more than one.
     """
     where = {plain_key(key): value for key, value in where.items()}
-    specs = [record.spec for row in rows for record in row.trials.values()]
+    specs = [record.spec for each in configurations for record in each.trials.values()]
     for key in where:
         check_key(key, specs)
     unpooled = {key: value for key, value in where.items() if key not in pooled}
     matching = [
-        number
-        for number, row in enumerate(rows)
-        if all(_has(record.spec, unpooled) for record in row.trials.values())
-        and any(_has(record.spec, where) for record in row.trials.values())
+        each
+        for each in configurations
+        if all(_has(record.spec, unpooled) for record in each.trials.values())
+        and any(_has(record.spec, where) for record in each.trials.values())
     ]
     if not where or len(matching) == 1:
         return matching[0]
     if not matching:
-        raise SpecError(f"no row matches the baseline {describe_values(where, where)}", hint=f"rows: {_some(rows)}")
+        hint = f"rows: {_some(configurations)}"
+        raise SpecError(f"no row matches the baseline {describe_values(where, where)}", hint=hint)
     raise SpecError(
         f"the baseline {describe_values(where, where)} matches {len(matching)} rows",
-        hint=f"name one of them: {_some([rows[number] for number in matching])}",
+        hint=f"name one of them: {_some(matching)}",
     )
 
 
@@ -191,9 +199,9 @@ def _has(spec: Spec, where: Mapping[str, JsonValue]) -> bool:
     )
 
 
-def _some(rows: Sequence[Configuration], limit: int = 5) -> str:
-    names = [row.name for row in rows[:limit]]
-    return "; ".join(names + (["..."] if len(rows) > limit else []))
+def _some(configurations: Sequence[Configuration], limit: int = 5) -> str:
+    names = [each.name for each in configurations[:limit]]
+    return "; ".join(names + (["..."] if len(configurations) > limit else []))
 
 
 def _text(spec: Spec, keys: Iterable[str]) -> str:

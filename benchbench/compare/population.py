@@ -20,7 +20,7 @@ from scipy import stats
 
 from benchbench.compare import formatting
 from benchbench.compare.cells import fewest_seeds, p_value_above_luck, tested_trials
-from benchbench.compare.configurations import find_keys, find_row, group, one_per_trial
+from benchbench.compare.configurations import configurations_of, find_configuration, find_keys, one_per_trial
 from benchbench.compare.contrasts import pairs
 from benchbench.compare.corrections import holm
 from benchbench.compare.intervals import Interval
@@ -101,18 +101,18 @@ def compare_populations(
     """
     trials = one_per_trial(records)
     keys = find_keys([record.spec for record in trials], question.by)
-    rows = group(trials, keys)
-    baseline = rows[find_row(rows, question.baseline, pooled=keys.pooled)]
+    configurations = configurations_of(trials, keys)
+    baseline = find_configuration(configurations, question.baseline, pooled=keys.pooled)
     tested = [predictions[record.attempt] for record in trials if record.status == "finished"]
     if len({(each.images, each.classes) for each in tested}) > 1:
         raise SpecError("the trials were not tested on the same images", hint="compare trials of one dataset")
     at_chance, accuracy = not_learned(trials), Metric.named(TEST_ACCURACY)
     compared_rows = []
-    for row in rows:
-        if row is not baseline:
-            sides = tested_trials(row, baseline, accuracy, at_chance)
+    for configuration in configurations:
+        if configuration is not baseline:
+            sides = tested_trials(configuration, baseline, accuracy, at_chance)
             correct = [_correct(side, predictions) for side in sides]
-            compared = compare_over_images(*correct, confidence=question.confidence, name=row.name)
+            compared = compare_over_images(*correct, confidence=question.confidence, name=configuration.name)
             p_value, by_luck = p_value_above_luck(compared.p_value, sides, at_chance)
             compared_rows.append(replace(compared, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck))
     return PopulationComparison(

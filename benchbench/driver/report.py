@@ -135,7 +135,7 @@ def _overall_comparison(records: Sequence[Record], groups: Sequence[ComparedGrou
     """Return the comparison that names the configurations of all charts: that of the only group, or of all trials."""
     comparison = groups[0].comparison if len(groups) == 1 else None
     # Of the seeds of a design alone, it may have fewer configurations.
-    if comparison and find_keys([record.spec for record in records], comparison.by).rows == comparison.by:
+    if comparison and find_keys([record.spec for record in records], comparison.by).by == comparison.by:
         return comparison
     # A baseline may be one of each group, and images of several datasets have nothing in common.
     by = question.by

@@ -96,7 +96,7 @@ def name_variants(
     by = by or grid.question.by
     keys = find_keys(specs, [key for key in by if key != ACCELERATE])
     besides = (*keys.pooled, *keys.confounded)
-    differing = (*keys.rows, *((ACCELERATE,) if len(accelerate) > 1 else ()))
+    differing = (*keys.by, *((ACCELERATE,) if len(accelerate) > 1 else ()))
     if besides or (len(differing) > 1 and not (by and set(differing) <= set(map(plain_key, by)))):
         differing = (*differing, *besides)
         raise SpecError(

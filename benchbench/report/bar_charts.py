@@ -26,7 +26,7 @@ HATCHES = {"load": "//", "train": "", "eval": "\\\\", "checkpoint": "xx", "other
 
 def accuracy_per_class(table: ClassTable, subject: Subject) -> Chart:
     """Return the test accuracy of each class with its interval, for the best configurations and the baselines."""
-    shown = subject.compared_rows
+    shown = subject.compared_positions
     offsets = np.linspace(-0.18, 0.18, len(shown)) if len(shown) > 1 else np.zeros(1)
 
     def draw(inches: float) -> Figure:
@@ -77,8 +77,8 @@ def confusion(path: Path) -> Chart:
 
 def phases(subject: Subject) -> Chart:
     """Return where the time of each configuration went: means over its finished trials."""
-    rows = [(name, list(row.finished.values())) for row, name in zip(subject.rows, subject.names, strict=True)]
-    rows = [(name, records) for name, records in rows if records]
+    named = zip(subject.names, subject.configurations, strict=True)
+    rows = [(name, list(each.finished.values())) for name, each in named if each.finished]
 
     names = ["\n".join(textwrap.wrap(name, NAME_CHARACTERS)) for name, _ in rows]
     num_lines = max((name.count("\n") + 1 for name in names), default=1)

@@ -59,19 +59,21 @@ def class_table(subject: Subject) -> ClassTable:
     A single trial, or seeds that all have the same value, has Wilson's interval over its images.
     """
     confidence = subject.comparison.confidence
-    at_chance = not_learned([record for row in subject.rows for record in row.trials.values()])
+    at_chance = not_learned([record for each in subject.configurations for record in each.trials.values()])
     accuracy = Metric.named(TEST_ACCURACY)
-    rows = [list(tested_trials(row, row, accuracy, at_chance)[0].values()) for row in subject.rows]
+    tested = [list(tested_trials(each, each, accuracy, at_chance)[0].values()) for each in subject.configurations]
     class_names = tuple(
-        dict.fromkeys(class_name for records in rows for record in records for class_name in record.data.class_names)
+        dict.fromkeys(class_name for records in tested for record in records for class_name in record.data.class_names)
     )
-    counts = [_image_counts(subject, records) for records in rows]
+    counts = [_image_counts(subject, records) for records in tested]
     columns = tuple(
-        tuple(_cell(records, class_name, row_counts.get(class_name), confidence) for class_name in class_names)
-        for records, row_counts in zip(rows, counts, strict=True)
+        tuple(_cell(records, class_name, image_counts.get(class_name), confidence) for class_name in class_names)
+        for records, image_counts in zip(tested, counts, strict=True)
     )
     # Classes of two datasets may have the same name, and another number of images in each.
-    numbers = {class_name: {row_counts.get(class_name) for row_counts in counts} - {None} for class_name in class_names}
+    numbers = {
+        class_name: {image_counts.get(class_name) for image_counts in counts} - {None} for class_name in class_names
+    }
     images = tuple(each.pop() if len(each) == 1 else None for each in numbers.values())
     return ClassTable(class_names, images, columns, confidence)
 

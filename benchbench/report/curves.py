@@ -70,8 +70,8 @@ def epoch_seconds(subject: Subject) -> Chart:
     def draw(inches: float) -> Figure:
         figure = Figure(figsize=(inches, 3.0))
         axes = figure.subplots()
-        for number, row in enumerate(subject.rows):
-            over = _Values.of(list(row.finished.values()), "train_seconds", every=every)
+        for number, configuration in enumerate(subject.configurations):
+            over = _Values.of(list(configuration.finished.values()), "train_seconds", every=every)
             style = charts.line(number) | {"marker": _marker(number), "markersize": 3.5}
             style["markevery"] = math.ceil(len(over.epochs) / NUM_MARKS) or 1
             (line,) = axes.plot(over.epochs, over.means, **style)
@@ -87,8 +87,9 @@ def epoch_seconds(subject: Subject) -> Chart:
 def _draw_panel(axes: Axes, subject: Subject, measure: str) -> None:
     has_singles = len(subject.records) <= MAX_SINGLE_LINES
     every = _every(subject, has_singles=has_singles)
-    for number, row in enumerate(subject.rows):
-        _draw_lines(axes, row, measure, number, name=subject.names[number], has_singles=has_singles, every=every)
+    for number, configuration in enumerate(subject.configurations):
+        name = subject.names[number]
+        _draw_lines(axes, configuration, measure, number, name=name, has_singles=has_singles, every=every)
     charts.whole_epochs(axes)
     if "accuracy" in measure:
         charts.fractions(axes.yaxis)
@@ -114,7 +115,7 @@ def _fit_losses(axes: Axes) -> None:
 def _every(subject: Subject, *, has_singles: bool) -> int:
     """Return 1 to draw every epoch, 2 for every second one, and so on."""
     # A mean, and a band that has an upper and a lower end.
-    num_points = sum(3 * max(len(record.epochs) for record in row.trials.values()) for row in subject.rows)
+    num_points = sum(3 * max(len(record.epochs) for record in each.trials.values()) for each in subject.configurations)
     num_points += sum(len(record.epochs) for record in subject.records) if has_singles else 0
     return math.ceil(num_points / MAX_POINTS) or 1
 
@@ -124,14 +125,14 @@ def _thinned(epochs: Sequence[Epoch], every: int) -> Sequence[Epoch]:
 
 
 def _draw_lines(
-    axes: Axes, row: Configuration, measure: str, number: int, *, name: str, has_singles: bool, every: int
+    axes: Axes, configuration: Configuration, measure: str, number: int, *, name: str, has_singles: bool, every: int
 ) -> None:
     """Draw a band, a line for each trial, and the mean; only the line if there is a single trial."""
-    finished = list(row.finished.values())
+    finished = list(configuration.finished.values())
     is_alone = len(finished) <= 1
     if has_singles or is_alone:
         width, alpha = (1.5, 1.0) if is_alone else (0.6, 0.6)
-        for unit, record in row.trials.items():
+        for unit, record in configuration.trials.items():
             drawn = _thinned(record.epochs, every)
             values = [charts.finite(getattr(epoch, measure)) for epoch in drawn]
             epochs = [epoch.epoch for epoch in drawn]

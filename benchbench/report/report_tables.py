@@ -77,8 +77,8 @@ def time_table(subject: Subject) -> SortableTable:
     """Return where the seconds of each configuration went, means over its finished trials."""
     rows = []
     values = values_by_attempt(subject.records)
-    for row, name in zip(subject.rows, subject.names, strict=True):
-        records = list(row.finished.values())
+    for configuration, name in zip(subject.configurations, subject.names, strict=True):
+        records = list(configuration.finished.values())
         times = [record.times for record in records if record.times]
         epochs = [each for record in records if (each := values[record.attempt].get("seconds_per_epoch")) is not None]
         rows.append(

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchbench.compare.caveats import time_warnings
-from benchbench.compare.configurations import find_keys, group, printed_name
+from benchbench.compare.configurations import configurations_of, find_keys, printed_name
 from benchbench.compare.images import versions_of_images
 from benchbench.compare.metric_values import Metric
 from benchbench.config.defaults import CONFIDENCE
@@ -54,17 +54,19 @@ class Subject:
         return tuple(trial.record for trial in self.trials)
 
     @cached_property
-    def rows(self) -> tuple[Configuration, ...]:
+    def configurations(self) -> tuple[Configuration, ...]:
         """Return the configurations in the order of the comparison's rows, each on one version of its images."""
         keys = find_keys([record.spec for record in self.records], self.comparison.by)
-        return tuple(part for row in group(self.records, keys) for part in self._by_version(row))
+        return tuple(part for each in configurations_of(self.records, keys) for part in self._by_version(each))
 
-    def _by_version(self, row: Configuration) -> Iterator[Configuration]:
-        for version in dict.fromkeys(map(self._version, row.trials.values())):
+    def _by_version(self, configuration: Configuration) -> Iterator[Configuration]:
+        for version in dict.fromkeys(map(self._version, configuration.trials.values())):
             version_trials = {
-                pair_key: record for pair_key, record in row.trials.items() if self._version(record) == version
+                pair_key: record
+                for pair_key, record in configuration.trials.items()
+                if self._version(record) == version
             }
-            yield replace(row, trials=version_trials)
+            yield replace(configuration, trials=version_trials)
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -80,29 +82,29 @@ class Subject:
 
     def position(self, record: Record) -> int:
         """Return the position of the configuration that a trial belongs to."""
-        return next(number for number, row in enumerate(self.rows) if record in row.trials.values())
+        return next(number for number, each in enumerate(self.configurations) if record in each.trials.values())
 
     @cached_property
-    def compared_rows(self) -> tuple[int, ...]:
+    def compared_positions(self) -> tuple[int, ...]:
         """Return the positions of the best configuration and of the baseline of each group."""
         compared = [(each.records, each.comparison) for each in self.groups if each.comparison]
-        rows = [
+        first_records = [
             next(record for record in records if row.has(record.spec))
             for records, comparison in compared or [(self.records, self.comparison)]
             for row in comparison.rows
             if row.is_best or row.is_baseline
         ]
-        return tuple(dict.fromkeys(map(self.position, rows)))
+        return tuple(dict.fromkeys(map(self.position, first_records)))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Return a short name for each configuration: keys without their kinds if that tells them apart."""
         return tuple(
             self._with_version(
-                short_name(row.where, self.comparison.by) if row.where else row.display_name,
-                next(iter(row.trials.values())),
+                short_name(each.where, self.comparison.by) if each.where else each.display_name,
+                next(iter(each.trials.values())),
             )
-            for row in self.rows
+            for each in self.configurations
         )
 
     @property

@@ -406,7 +406,7 @@ def test_trials_on_images_that_changed_are_rows_of_their_own_everywhere(tmp_path
     ]
     told = subject(before + after, tmp_path)
     assert told.names == ("all trials, images dddddddd", "all trials, images eeeeeeee")
-    assert [len(row.trials) for row in told.rows] == [2, 2]
+    assert [len(configuration.trials) for configuration in told.configurations] == [2, 2]
     assert [cell.text for cell in report_tables.time_table(told).rows[0][:2]] == [told.names[0], "2"]
     assert len(set(map(told.trial_name, told.records))) == 4
 
