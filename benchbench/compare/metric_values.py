@@ -24,10 +24,8 @@ from benchbench.config.compare_section import is_of_target, plain_name, target_n
 from benchbench.errors import SpecError, closest
 from benchbench.records.metric_names import (
     METRICS,
-    TEST_ACCURACY,
     check_target,
     class_metric,
-    class_slugs,
     final_values,
     meaning_of,
 )
@@ -136,14 +134,9 @@ def values_of(record: Record, targets: Iterable[Target] = ()) -> dict[str, float
     """Return all numbers of a finished trial by their metrics' names; an empty table for any other."""
     if record.status != "finished" or record.final is None:
         return {}
-    final, later = record.final, record.epochs[1:] or record.epochs
-    per_class = final.test_accuracy_per_class
-    slugs = class_slugs(tuple(per_class))
+    later = record.epochs[1:] or record.epochs
     values: dict[str, float | None] = {
-        **final_values(final),
-        "overfit_epoch": final.overfit_epoch,
-        "selected_epoch": final.selected_epoch,
-        **{f"{TEST_ACCURACY}/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()},
+        **final_values(record.final),
         **{f"{phase}_seconds": seconds for phase, seconds in (asdict(record.times) if record.times else {}).items()},
     }
     if later:

@@ -142,9 +142,11 @@ def epoch_values(event: EpochFinished) -> dict[str, float]:
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
-def final_values(final: Final) -> dict[str, float]:
-    """Return the metrics of the trained model; those of single classes for up to twenty classes."""
-    values: dict[str, float] = {
+def final_values(final: Final) -> dict[str, float | None]:
+    """Return all metrics of the trained model, those of each class included; None for an epoch that there is not."""
+    per_class = final.test_accuracy_per_class
+    slugs = class_slugs(tuple(per_class))
+    return {
         FINAL_TRAIN_ACCURACY: final.train_accuracy,
         FINAL_TRAIN_LOSS: final.train_loss,
         FINAL_VAL_ACCURACY: final.val_accuracy,
@@ -153,15 +155,20 @@ def final_values(final: Final) -> dict[str, float]:
         TEST_LOSS: final.test_loss,
         TEST_TOP5_ACCURACY: final.test_top5_accuracy,
         BEST_VAL_LOSS_EPOCH: final.best_val_loss_epoch,
+        "overfit_epoch": final.overfit_epoch,
+        "selected_epoch": final.selected_epoch,
+        **{f"{TEST_ACCURACY}/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()},
     }
-    for name in ("overfit_epoch", "selected_epoch"):
-        if getattr(final, name) is not None:
-            values[name] = getattr(final, name)
-    per_class = final.test_accuracy_per_class
-    if len(per_class) <= MAX_CLASS_METRICS:
-        slugs = class_slugs(tuple(per_class))
-        values |= {f"{TEST_ACCURACY}/{slugs[class_name]}": accuracy for class_name, accuracy in per_class.items()}
-    return values
+
+
+def logged_final_values(final: Final) -> dict[str, float]:
+    """Return the metrics of the trained model that MLflow shows; those of single classes for up to twenty classes."""
+    has_few_classes = len(final.test_accuracy_per_class) <= MAX_CLASS_METRICS
+    return {
+        name: value
+        for name, value in final_values(final).items()
+        if value is not None and (has_few_classes or not _is_of_class(name))
+    }
 
 
 def time_values(times: Times) -> dict[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.records import file_names
-from benchbench.records.metric_names import final_values
+from benchbench.records.metric_names import logged_final_values
 from benchbench.tracking import run_data
 from benchbench.tracking.client import create_once
 
@@ -104,6 +104,6 @@ def _link(client: MlflowClient, run: MlflowRun, model: LoggedModel, record: Reco
     if record.final is not None and record.ended_ms is not None:
         metrics = [
             Metric(key, value, record.ended_ms, step, model_id=model.model_id)
-            for key, value in final_values(record.final).items()
+            for key, value in logged_final_values(record.final).items()
         ]
         client.log_batch(run.run_id, metrics=metrics)

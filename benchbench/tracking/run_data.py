@@ -169,7 +169,7 @@ def points(event: Event, *, last_epoch: int) -> list[Point]:
         case EpochFinished():
             values, step = metric_names.epoch_values(event), event.epoch.epoch
         case Finished():
-            values = metric_names.final_values(event.final) | metric_names.time_values(event.times)
+            values = metric_names.logged_final_values(event.final) | metric_names.time_values(event.times)
         case Failed(times=times) if times is not None:
             values = metric_names.time_values(times)
         case _:

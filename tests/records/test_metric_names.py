@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
+from support import journals
 from support.made_records import made, spec
 
 from benchbench.compare.metric_values import Metric, values_of
 from benchbench.config.compare_section import read_comparison
 from benchbench.errors import SpecError
 from benchbench.records.events import Epoch
-from benchbench.records.metric_names import METRICS, OF_AN_EPOCH, Meaning, check_question, meaning_of
+from benchbench.records.metric_names import (
+    MAX_CLASS_METRICS,
+    METRICS,
+    OF_AN_EPOCH,
+    Meaning,
+    check_question,
+    final_values,
+    logged_final_values,
+    meaning_of,
+)
 
 
 def test_every_number_of_a_finished_trial_is_a_known_metric() -> None:
@@ -25,6 +35,18 @@ def test_every_number_of_an_epoch_is_in_the_table_of_metrics() -> None:
     names = {field.name for field in fields(Epoch)} - {"epoch"} - of_machine
     assert names <= set(METRICS)
     assert {name for name, meaning in METRICS.items() if meaning.of_each_epoch} <= names
+
+
+def test_mlflow_shows_the_final_numbers_that_a_trial_has_and_those_of_classes_only_if_they_are_few() -> None:
+    final = replace(journals.finished().final, selected_epoch=2)
+    few, many = (
+        replace(final, test_accuracy_per_class={f"class {number}": 0.5 for number in range(count)})
+        for count in (MAX_CLASS_METRICS, MAX_CLASS_METRICS + 1)
+    )
+    of_classes = {name: value for name, value in final_values(many).items() if "/" in name}
+    assert final_values(few).keys() - logged_final_values(few).keys() == {"overfit_epoch"}
+    assert final_values(many).keys() - logged_final_values(many).keys() == {"overfit_epoch", *of_classes}
+    assert of_classes == {f"test_accuracy/class_{number}": 0.5 for number in range(MAX_CLASS_METRICS + 1)}
 
 
 def test_targets_and_schedulers_may_name_losses_and_accuracies_of_epochs() -> None:
