@@ -26,6 +26,12 @@ Values = dict[str, float]
 """A metric's values by what trials are paired by, such as their seeds."""
 
 Test = Literal["paired t", "Welch's t", "Wilcoxon's signed-rank"]
+INTERVAL_METHODS: dict[Test, str] = {
+    "paired t": "Student's t",
+    "Welch's t": "Student's t",
+    "Wilcoxon's signed-rank": "bootstrap",
+}
+"""How the interval is made that belongs to each test."""
 
 MAX_RESAMPLES = 9_999
 
@@ -64,6 +70,11 @@ class Contrast:
     def is_paired(self) -> bool:
         """Tell whether trials were compared seed by seed."""
         return self.test != "Welch's t"
+
+    @property
+    def interval_method(self) -> str:
+        """Return how the interval is made, such as ``Student's t``."""
+        return INTERVAL_METHODS[self.test]
 
     @property
     def difference(self) -> float:

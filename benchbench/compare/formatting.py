@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from benchbench.compare.intervals import SAME
+from benchbench.compare.intervals import METHOD_OF_MEANS, SAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,10 +172,13 @@ def title(metric: Metric) -> str:
 
 def caption(comparison: Comparison, metric: Metric, *, marks_best: bool = True) -> str:
     """Return how the numbers of a metric's table were made, in which a star marks the best configuration."""
-    contrasts = [row.cells[metric.name].contrast for row in comparison.rows]
+    contrasts = [contrast for row in comparison.rows if (contrast := row.cells[metric.name].contrast)]
     mean_kind = "geometric means, " if metric.is_ratio else ""
-    parts = [f"{mean_kind}± standard deviation; {percent(comparison.confidence)} intervals, Student's t"]
-    if any(contrast and contrast.p_value is not None for contrast in contrasts):
+    of_differences = [contrast.interval_method for contrast in contrasts if contrast.interval]
+    methods = " and ".join(dict.fromkeys((METHOD_OF_MEANS, *of_differences)))
+    intervals = f"{percent(comparison.confidence)} intervals, {methods}"
+    parts = [f"{mean_kind}± standard deviation; {intervals}"]
+    if any(contrast.p_value is not None for contrast in contrasts):
         correction = "Holm" if comparison.margin is None else "Bonferroni"
         about = "new seeds on the same test images" if metric.is_quality else "new seeds"
         parts.append(f"verdicts are about {about}, corrected for {comparison.num_comparisons} ({correction})")

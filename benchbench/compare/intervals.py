@@ -25,6 +25,9 @@ SAME = 1e-12
 Scale = Literal["plain", "fraction", "positive", "ratio"]
 """What values may be: any number, 0..1, above 0, or above 0 and compared by their ratios."""
 
+METHOD_OF_MEANS = "Student's t"
+"""How the intervals of means are made."""
+
 
 @dataclass(frozen=True)
 class Interval:

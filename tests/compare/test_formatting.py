@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from typing import get_args
 
-from benchbench.compare.formatting import change, interval, mean, number
+import pytest
+from support.comparisons import HIGH, LOW, only_cell
+from support.made_records import configuration
+
+from benchbench.compare import compare_records
+from benchbench.compare.contrasts import INTERVAL_METHODS, Test
+from benchbench.compare.formatting import caption, change, interval, mean, number
 from benchbench.compare.intervals import Interval, Summary
 from benchbench.compare.metric_values import Metric
 
@@ -51,3 +58,15 @@ def test_a_small_difference_is_not_printed_as_0_if_its_interval_is_short(
 
 def test_an_infinite_loss_is_printed() -> None:
     assert number(float("inf"), LOSS) == "inf"
+
+
+def test_a_caption_names_the_methods_of_the_intervals_that_are_in_the_table() -> None:
+    comparison = compare_records(configuration(LOW, [0.50, 0.52, 0.51]) + configuration(HIGH, [0.60, 0.63, 0.61]))
+    assert "; 95 % intervals, Student's t; verdicts" in caption(comparison, ACCURACY)
+    cell = only_cell(comparison)
+    assert cell.contrast is not None
+    other = replace(cell, contrast=replace(cell.contrast, test="Wilcoxon's signed-rank"))
+    baseline, row = comparison.rows
+    changed = replace(comparison, rows=(baseline, replace(row, cells={"test_accuracy": other})))
+    assert "; 95 % intervals, Student's t and bootstrap; verdicts" in caption(changed, ACCURACY)
+    assert set(INTERVAL_METHODS) == set(get_args(Test))
