@@ -1,4 +1,4 @@
-"""From an image file that Pillow reads to a square of RGB pixels: the one place where files are decoded."""
+"""From an image file that Pillow reads to a square of RGB pixels: the one place of the core where files are decoded."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from benchbench.records.events import Rank
 
 FORMAT: Literal[2] = 2
-"""Raise this when a change makes earlier records unreadable, for example a new key of the spec."""
+"""Raise this when a change makes earlier records unreadable, for example a new key of the spec without a default."""
 
 Status = Literal["running", "finished", "failed", "killed"]
 
