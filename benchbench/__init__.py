@@ -2,6 +2,29 @@
 
 ``import benchbench as bb`` offers the commands of ``bench`` as functions, such as ``bb.run``, ``bb.grid`` and
 ``bb.compare``, and everything that a plugin needs. Names are imported when they are first used.
+
+Its packages and modules, each of which imports only from those below it; ``testing/`` imports ``worker/`` too. The
+shipped plugins are in a package of their own, ``plugins/``.
+
+::
+
+    cli/           the command line ``bench``: parses, calls the driver, prints
+    driver/        the application, and the functions of the Python API
+    report/        records to tables, charts, figures and one HTML file
+    compare/       records to differences, confidence intervals and verdicts
+    tracking/      everything that talks to MLflow
+    executors/     where trials run: processes on this machine, or Ray
+    worker/        everything that runs in a worker process
+    protocol/      what driver and workers say to each other
+    data/          datasets on disk
+    plugin/        the plugin contract, and how plugins are found and loaded
+    records/       events and records of trials, the state on disk, and the names of metrics and files
+    config/        what the user asks for: specs, grid files and comparisons
+    testing/       checks of plugins, for their authors
+    errors.py      what can go wrong, and what to do about it
+    paths.py       the cache folder, a home folder, and files that are replaced atomically
+    processes.py   our modules in processes of their own
+    background.py  threads that nobody waits for
 """
 
 from __future__ import annotations

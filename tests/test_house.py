@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOUSE = REPOSITORY / "benchbench"
-PACKAGES = [*sorted(path.parent for path in HOUSE.rglob("__init__.py") if path.parent != HOUSE), REPOSITORY / "plugins"]
+PACKAGES = [*sorted(path.parent for path in HOUSE.rglob("__init__.py")), REPOSITORY / "plugins"]
 OF_THE_WORKER = ("worker", "testing")
 HEAVY = ("torch", "torchvision", "timm")
 VAGUE_NAMES = ("found", "place", "what", "how")
