@@ -25,6 +25,7 @@ shipped plugins are in a package of their own, ``plugins/``.
     paths.py       the cache folder, a home folder, and files that are replaced atomically
     processes.py   our modules in processes of their own
     background.py  threads that nobody waits for
+    variables.py   the names of our environment variables
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench import variables
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
@@ -30,7 +32,7 @@ _PARTIAL = ".partial"
 
 def cache_folder() -> Path:
     """Return the base of our caches: ``BENCH_CACHE``, or the user's cache folder; it need not exist."""
-    folder = os.environ.get("BENCH_CACHE")
+    folder = os.environ.get(variables.CACHE)
     if folder:
         return expanded(folder)
     import platformdirs

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import benchbench as bb
+from benchbench import variables
 from benchbench.paths import expanded
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _files: dict[str, _EventFile] = {}
 @bb.hookimpl
 def benchbench_event(event: bb.Event, record: bb.Record) -> None:
     """Write the event; the first one of a trial that this process hears brings all before it."""
-    folder = os.environ.get("BENCH_TENSORBOARD")
+    folder = os.environ.get(variables.TENSORBOARD)
     if not folder:
         return
     from benchbench.records.journal import Journal

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchbench import variables
 from benchbench.cli import options
 from benchbench.cli.list import read_catalog
 from benchbench.cli.options import completing
 from benchbench.cli.output import print_json, print_table
-from benchbench.data.locations import VARIABLE
 from benchbench.errors import DataError, SpecError, plain
 from benchbench.paths import write_atomically
 
@@ -281,7 +281,7 @@ def _where(dataset: DatasetStatus) -> str:
         return dataset.problem
     if dataset.path is None:
         return f"not here; bench data fetch {dataset.name}" if dataset.download_bytes else "nothing to fetch"
-    return f"{VARIABLE}: {dataset.path}" if dataset.is_for_all else dataset.path
+    return f"{variables.DATA}: {dataset.path}" if dataset.is_for_all else dataset.path
 
 
 def _megabytes(num_bytes: int | None) -> str:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.main import get_command
 
+from benchbench import variables
 from benchbench.config import defaults
 from benchbench.config.kinds import OPTIONS
 from benchbench.errors import BenchError, SpecError
-from benchbench.plugin.names import ONLY_OURS
-from benchbench.records.tracebacks import DEBUG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +35,7 @@ Completion = list[tuple[str, str]]
 def show_tracebacks(are_shown: bool) -> None:  # noqa: FBT001 - the value of a flag
     """Show tracebacks of this process, as long as it lives, and of those that it starts."""
     if are_shown:
-        os.environ[DEBUG] = "1"
+        os.environ[variables.DEBUG] = "1"
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -48,7 +47,7 @@ def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
 def leave_out_plugins(are_left_out: bool) -> None:  # noqa: FBT001 - the value of a flag
     """Leave out all plugins that are not ours, in this process and in those that it starts."""
     if are_left_out:
-        os.environ[ONLY_OURS] = "1"
+        os.environ[variables.NO_PLUGINS] = "1"
 
 
 Debug = Annotated[

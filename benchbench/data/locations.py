@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench import variables
 from benchbench.errors import DataError, SpecError, closest
 from benchbench.paths import cache_folder, expanded
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchbench.plugin.dataset import Download, Downloads
 
-OPTION, VARIABLE = "--data", "BENCH_DATA"
+OPTION = "--data"
 
 
 def data_folder() -> Path:
@@ -40,7 +41,7 @@ class DataPaths:
         used: its images would be taken from elsewhere, or downloaded.
         """
         variable = named_by_variable()
-        for source, paths in ((OPTION, option), (VARIABLE, variable)):
+        for source, paths in ((OPTION, option), (variables.DATA, variable)):
             for name, path in paths.items():
                 if name and name not in known:
                     raise _unknown(source, name, path, known)
@@ -57,7 +58,7 @@ class DataPaths:
         ``--data`` counts before ``BENCH_DATA``, and a path of the dataset's own before one for all datasets. Raises
         :class:`~benchbench.errors.DataError` if a path that was named does not exist.
         """
-        for source, paths in ((OPTION, self.option), (VARIABLE, self.variable)):
+        for source, paths in ((OPTION, self.option), (variables.DATA, self.variable)):
             path = paths.get(name) or paths.get("")
             if path and not _exists(path, source):
                 raise DataError(f"no images of {name} at {path}: there is no such file or folder ({source})")
@@ -79,7 +80,7 @@ def _exists(path: Path, source: str) -> bool:
 
 def named_by_variable() -> dict[str, Path]:
     """Return the paths of ``BENCH_DATA``, by dataset."""
-    return parse_data_options(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)), source=VARIABLE)
+    return parse_data_options(filter(None, os.environ.get(variables.DATA, "").split(os.pathsep)), source=variables.DATA)
 
 
 def parse_data_options(values: Iterable[str], *, source: str = OPTION) -> dict[str, Path]:

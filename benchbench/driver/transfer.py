@@ -8,6 +8,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from benchbench import variables
 from benchbench.config.defaults import ArtifactLevel, default_experiment
 from benchbench.driver.output_files import check_output
 from benchbench.driver.settings import check_choice
@@ -20,7 +21,7 @@ from benchbench.tracking.exporting import Exported, export_runs
 from benchbench.tracking.importing import Imported, import_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 def export_results(
@@ -75,7 +76,9 @@ def opened_results(experiment: str, *, watcher: Watcher | None = None) -> Iterat
     with (
         results_file.read(file) as reader,
         tempfile.TemporaryDirectory(prefix="benchbench-") as folder,
-        _variables(MLFLOW_TRACKING_URI=sqlite_uri(Path(folder) / "mlflow.db"), BENCH_STATE=f"{folder}/.bench"),
+        _environment(
+            {"MLFLOW_TRACKING_URI": sqlite_uri(Path(folder) / "mlflow.db"), variables.STATE: f"{folder}/.bench"}
+        ),
     ):
         with chdir(folder):  # MLflow makes mlruns/ in the working folder
             store = Store.open(experiment=reader.manifest.experiment)
@@ -84,7 +87,7 @@ def opened_results(experiment: str, *, watcher: Watcher | None = None) -> Iterat
 
 
 @contextmanager
-def _variables(**values: str) -> Iterator[None]:
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

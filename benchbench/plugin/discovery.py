@@ -14,11 +14,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench import variables
 from benchbench.config.kinds import KINDS, plural
 from benchbench.errors import PluginError
 from benchbench.paths import expanded
 from benchbench.plugin.loose import load_file
-from benchbench.plugin.names import ONLY_OURS, disabled_names
+from benchbench.plugin.names import disabled_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +113,7 @@ def package_paths(name: str) -> tuple[Path, ...]:
 
 def loose_files(given: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the plugin paths in ``BENCH_PLUGINS`` (separated as in ``PATH``), then the given ones."""
-    named = [] if os.environ.get(ONLY_OURS) else os.environ.get("BENCH_PLUGINS", "").split(os.pathsep)
+    named = [] if os.environ.get(variables.NO_PLUGINS) else os.environ.get(variables.PLUGINS, "").split(os.pathsep)
     return tuple(dict.fromkeys(path for path in (*named, *given) if path))
 
 
@@ -120,7 +121,7 @@ def _packaged() -> list[Packaged]:
     plugins = [
         Packaged(entry.dist.name, entry.dist.version, entry)
         for entry in entry_points(group=GROUP)
-        if entry.dist is not None and (entry.dist.name == GROUP or not os.environ.get(ONLY_OURS))
+        if entry.dist is not None and (entry.dist.name == GROUP or not os.environ.get(variables.NO_PLUGINS))
     ]
     # Ours come first, so that installing a package never changes what a shipped name means.
     return sorted(plugins, key=lambda source: (source.distribution != GROUP, source.origin))

@@ -11,17 +11,18 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchbench import variables
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-DISABLED, ONLY_OURS = "BENCH_DISABLE", "BENCH_NO_PLUGINS"
 PLUGIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """What a plugin may be called."""
 
 
 def disabled_names() -> frozenset[str]:
     """Return what ``BENCH_DISABLE`` lists: names of plugins, entry points, packages or files, or origins."""
-    return frozenset(name.strip() for name in os.environ.get(DISABLED, "").split(",") if name.strip())
+    return frozenset(name.strip() for name in os.environ.get(variables.DISABLE, "").split(",") if name.strip())
 
 
 def qualified(origin: str, name: str, rivals: Iterable[str] = ()) -> str:

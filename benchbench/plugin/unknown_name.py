@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from benchbench import variables
 from benchbench.config.kinds import plural
 from benchbench.errors import PluginError, closest, listed
-from benchbench.plugin.names import DISABLED, ONLY_OURS, disabled_names
+from benchbench.plugin.names import disabled_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -24,10 +25,10 @@ def no_such_plugin(kind: str, name: str, known: Collection[str], broken: Iterabl
             reasons.setdefault(item.origin, []).append(item.reason)
     hints.append("a plugin in a file of your own: --plugins FILE")
     hints += [f"broken: {origin}: {listed(of_origin, 1)}; bench doctor" for origin, of_origin in reasons.items()]
-    if os.environ.get(ONLY_OURS):
+    if os.environ.get(variables.NO_PLUGINS):
         hints.append("--no-plugins leaves out the plugins of other packages")
     if disabled_names():
-        hints.append(f"{DISABLED} leaves out {', '.join(sorted(disabled_names()))}")
+        hints.append(f"{variables.DISABLE} leaves out {', '.join(sorted(disabled_names()))}")
     return PluginError(f"no {kind} named {name!r}", hint="  ".join(hint for hint in hints if hint))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
+from benchbench import variables
 from benchbench.errors import BenchError, SpecError, TrialError
 from benchbench.paths import NO_LOCKS, expanded, write_atomically
 from benchbench.records.json_adapter import json_adapter
@@ -32,7 +33,7 @@ _READ_ONLY = (errno.EACCES, errno.ENOTDIR, errno.EPERM, errno.EROFS)
 
 def state_folder() -> Path:
     """Return the folder of our state: ``BENCH_STATE``, or ``.bench`` in the working folder."""
-    return expanded(os.environ.get("BENCH_STATE") or ".bench")
+    return expanded(os.environ.get(variables.STATE) or ".bench")
 
 
 def read_state(path: Path, kind: type[T]) -> T | None:

@@ -7,15 +7,13 @@ import sys
 import traceback
 from contextlib import suppress
 
+from benchbench import variables
 from benchbench.records.redaction import without_credentials
-
-DEBUG = "BENCH_DEBUG"
-"""The variable that asks for them. ``--debug`` sets it, so that workers print theirs too."""
 
 
 def is_debugging() -> bool:
     """Tell whether tracebacks are asked for."""
-    return bool(os.environ.get(DEBUG))
+    return bool(os.environ.get(variables.DEBUG))
 
 
 def full_text(error: BaseException) -> str:

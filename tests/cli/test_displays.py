@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 from support import journals
 
+from benchbench import variables
 from benchbench.cli.displays import GridDisplay, RunDisplay
 from benchbench.cli.trial_lines import epoch_line
 from benchbench.driver.plan import Planned
 from benchbench.protocol.jobs import Resolved, TrialJob
 from benchbench.records.record import Record
-from benchbench.records.tracebacks import DEBUG
 
 JOB = TrialJob(journals.SPEC, "1", "images", "folder")
 
@@ -60,7 +60,7 @@ def test_a_terminal_shows_at_once_what_goes_on_before_the_first_trial() -> None:
 def test_what_cost_no_result_shows_its_traceback_when_that_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, *, debug: bool
 ) -> None:
-    monkeypatch.setenv(DEBUG, "1" if debug else "")
+    monkeypatch.setenv(variables.DEBUG, "1" if debug else "")
     console = Console(file=StringIO(), width=80)
     with RunDisplay(console) as display:
         try:

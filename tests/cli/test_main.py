@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from typer.testing import CliRunner
 
+from benchbench import variables
 from benchbench.cli.main import complain, make_app
 from benchbench.errors import SpecError, TrackingError
-from benchbench.records.tracebacks import DEBUG
 
 if TYPE_CHECKING:
     import pytest
@@ -34,7 +34,7 @@ def test_control_characters_in_a_message_do_not_reach_the_terminal(capsys: pytes
 
 
 def test_a_traceback_has_no_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DEBUG, "1")
+    monkeypatch.setenv(variables.DEBUG, "1")
     error = TrackingError("the server is away")
     error.__cause__ = ValueError("API request to http://ann:secret@host:5000/api failed")
     complain(error)
