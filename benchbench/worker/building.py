@@ -66,7 +66,7 @@ class Builder:
         loss = self._loss(loss_plugin, num_outputs)
         clip_norm = optimizer_plugin.clip_norm
         optimizer = self._optimizer(optimizer_plugin, model)
-        case = Case(model, optimizer, spec.batch_size, self.window, clips_gradients=clip_norm is not None)
+        case = Case(model, optimizer, spec.batch_size, self.window, reads_gradients=clip_norm is not None)
         # From the initial weights even when resuming; the checkpoint is loaded later.
         has_means = have_means(model) if spec.ema_decay is not None else []
         acceleration = prove(self.acceleration.fitted(case), case, loss).applied(case)

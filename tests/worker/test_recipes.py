@@ -57,7 +57,7 @@ def learner(
     rule = scheduler or Step()
     warm_up = WarmUp(round(rule.warmup_epochs * STEPS_PER_EPOCH))
     built = rule.build(made, num_epochs=2, steps_per_epoch=STEPS_PER_EPOCH)
-    case = Case(model, made, 12, clips_gradients=optimizer.clip_norm is not None)
+    case = Case(model, made, 12, reads_gradients=optimizer.clip_norm is not None)
     acceleration = more.get("acceleration", PLAIN).fitted(case).applied(case)
     average = WeightAverage(model, ema, has_means=have_means(model)) if ema else None
     schedule = Schedule(built, rule.step_every, rule.metric, warm_up)

@@ -39,15 +39,15 @@ class ComputeTarget:
 class Case:
     """What a lever may look at, and act on: a trial before its first step.
 
-    ``window`` is where the images of all splits may differ, if they have a constant border. ``clips_gradients``: the
-    step needs the norm of all gradients before it.
+    ``window`` is where the images of all splits may differ, if they have a constant border. ``reads_gradients``: the
+    trial reads all gradients before the step, as clipping does, so that none can be left to the step.
     """
 
     model: nn.Module
     optimizer: Optimizer
     batch_size: int
     window: Window | None = None
-    clips_gradients: bool = False
+    reads_gradients: bool = False
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class StepsInPlace(Lever):
     def fits(self, case: Case) -> bool:
         """Tell whether the optimizer needs no gradients of large weights."""
         is_open = can_fuse(case.optimizer) and _can_update_in_place(case.optimizer)
-        return is_open and not case.clips_gradients and bool(self._weights(case))
+        return is_open and not case.reads_gradients and bool(self._weights(case))
 
     def apply(self, case: Case, layers: Layers) -> Layers:
         """Leave the gradients of large weights to the steps."""

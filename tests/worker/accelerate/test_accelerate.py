@@ -309,7 +309,7 @@ def test_channels_are_last_where_it_is_faster_and_no_less_exact(
 
 
 @pytest.mark.parametrize(
-    ("instructions", "precision", "optimizer", "clips_gradients", "is_faster"),
+    ("instructions", "precision", "optimizer", "reads_gradients", "is_faster"),
     [
         ("AMX", "fp32", torch.optim.SGD, False, True),
         ("AMX", "fp32", torch.optim.SGD, True, False),
@@ -324,11 +324,11 @@ def test_products_are_used_where_they_were_measured_to_be_faster(
     precision: Precision,
     optimizer: type[torch.optim.Optimizer],
     *,
-    clips_gradients: bool,
+    reads_gradients: bool,
     is_faster: bool,
 ) -> None:
     layer = large_layer()
-    case = Case(layer, optimizer(layer.parameters()), 12, clips_gradients=clips_gradients)
+    case = Case(layer, optimizer(layer.parameters()), 12, reads_gradients=reads_gradients)
     chosen = Acceleration(CPU, precision, levers=for_target(ComputeTarget("cpu", instructions, precision))).fitted(case)
     assert any(isinstance(lever, LinearProducts) for lever in chosen.levers) is is_faster
 
