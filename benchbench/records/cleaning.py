@@ -11,6 +11,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from benchbench.config.kinds import KINDS
+from benchbench.records.artifact_files import PredictionColumn
 from benchbench.records.redaction import without_credentials, without_paths
 
 if TYPE_CHECKING:
@@ -32,15 +33,22 @@ def cleaned_json(text: str) -> str:
 
 
 def cleaned_predictions(text: str) -> str:
-    """Return a table of predictions whose images are named without the folder that all absolute paths are in."""
+    """Return a table of predictions whose images are named without the folder that all absolute paths are in.
+
+    A table without a column of images is none of ours, and is cleaned as any text.
+    """
     rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    folders = [posixpath.dirname(row[0]) for row in rows if row[0].startswith("/")]
-    if not folders:
+    if not rows or PredictionColumn.IMAGE not in rows[0]:
+        return cleaned(text)
+    column = rows[0].index(PredictionColumn.IMAGE)
+    named = [row for row in rows if len(row) > column and row[column].startswith("/")]
+    if not named:
         return text
-    common, table = posixpath.commonpath(folders), io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    for name, *rest in rows:
-        writer.writerow([posixpath.relpath(name, common) if name.startswith("/") else name, *rest])
+    common = posixpath.commonpath([posixpath.dirname(row[column]) for row in named])
+    for row in named:
+        row[column] = posixpath.relpath(row[column], common)
+    table = io.StringIO(newline="")
+    csv.writer(table, lineterminator="\n").writerows(rows)
     return table.getvalue()
 
 

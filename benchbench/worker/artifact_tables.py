@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from benchbench.records.tracebacks import trace
 from benchbench.worker.layer_table import list_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
     from benchbench.config.defaults import ArtifactLevel
     from benchbench.worker.batches import Batches
+    from benchbench.worker.layer_table import Layer
     from benchbench.worker.setup import ReadyTrial
     from benchbench.worker.splits import TensorSplit, TensorSplits
+
+AnyColumn = TypeVar("AnyColumn", bound=StrEnum)
 
 _NUM_TEST_IMAGES = 16
 _NUM_IMAGES_PER_CLASS = 4
@@ -59,11 +63,11 @@ def write_tables(
     kept, table, notes = kept_at(level), _Table.of(predictions, splits), []
     folder.mkdir(parents=True, exist_ok=True)
     if file_names.PER_CLASS in kept:
-        _write_csv(folder / file_names.PER_CLASS, tuple(ClassColumn), table.per_class())
+        _write_table(folder / file_names.PER_CLASS, ClassColumn, table.per_class())
     if file_names.CONFUSION_MATRIX in kept:
         notes += _write_confusion_matrix(folder / file_names.CONFUSION_MATRIX, table)
     if file_names.PREDICTIONS in kept:
-        _write_csv(folder / file_names.PREDICTIONS, tuple(PredictionColumn), table.predictions(splits.test))
+        _write_table(folder / file_names.PREDICTIONS, PredictionColumn, table.predictions(splits.test))
     if file_names.SAMPLES in kept:
         _save_samples(folder / file_names.SAMPLES, table, splits)
     return notes
@@ -88,13 +92,18 @@ def save_layers(path: Path, model: nn.Module, image: Tensor) -> str | None:
     except Exception as error:  # noqa: BLE001 - a plugin's code is passed here; a table is not worth the trial
         trace(error)
         return f"{type(error).__name__}: {first_line(error)}"
-    rows = [("x".join(map(str, layer.output)), layer) for layer in layers]
-    _write_csv(
-        path,
-        tuple(LayerColumn),
-        [(layer.name, layer.kind, output, layer.parameters, layer.multiply_adds) for output, layer in rows],
-    )
+    _write_table(path, LayerColumn, map(_layer_row, layers))
     return None
+
+
+def _layer_row(layer: Layer) -> dict[LayerColumn, object]:
+    return {
+        LayerColumn.LAYER: layer.name,
+        LayerColumn.KIND: layer.kind,
+        LayerColumn.OUTPUT: "x".join(map(str, layer.output)),
+        LayerColumn.PARAMETERS: layer.parameters,
+        LayerColumn.MULTIPLY_ADDS: layer.multiply_adds,
+    }
 
 
 def save_seen(path: Path, ready: ReadyTrial, *, seed: int) -> None:
@@ -146,11 +155,16 @@ class _Table:
         has_other = bool((self.predicted == len(self.class_names)).any())
         return (*self.class_names, file_names.OTHER) if has_other else self.class_names
 
-    def per_class(self) -> Iterable[tuple[object, ...]]:
+    def per_class(self) -> Iterable[dict[ClassColumn, object]]:
         for label, name in enumerate(self.class_names):
             is_class = self.truth == label
             images, correct = int(is_class.sum()), int((self.predicted[is_class] == label).sum())
-            yield name, images, correct, correct / images if images else ""
+            yield {
+                ClassColumn.CLASS: name,
+                ClassColumn.IMAGES: images,
+                ClassColumn.CORRECT: correct,
+                ClassColumn.ACCURACY: correct / images if images else "",
+            }
 
     def confusion_matrix(self) -> Iterable[tuple[object, ...]]:
         counts = np.zeros((len(self.class_names), len(self.columns)), dtype=np.int64)
@@ -158,12 +172,22 @@ class _Table:
         for name, row in zip(self.class_names, counts, strict=True):
             yield name, *row.tolist()
 
-    def predictions(self, split: TensorSplit) -> Iterable[tuple[object, ...]]:
+    def predictions(self, split: TensorSplit) -> Iterable[dict[PredictionColumn, object]]:
         names, columns = split.names or tuple(f"test {row}" for row in range(len(split))), self.columns
         rows = zip(names, self.truth, self.predicted, self.probability, strict=True)
         for name, truth, predicted, probability in rows:
-            right = "yes" if truth == predicted else "no"
-            yield name, columns[truth], columns[predicted], str(probability), right
+            yield {
+                PredictionColumn.IMAGE: name,
+                PredictionColumn.CLASS: columns[truth],
+                PredictionColumn.PREDICTION: columns[predicted],
+                PredictionColumn.PROBABILITY: str(probability),
+                PredictionColumn.CORRECT: "yes" if truth == predicted else "no",
+            }
+
+
+def _write_table(path: Path, columns: type[AnyColumn], rows: Iterable[Mapping[AnyColumn, object]]) -> None:
+    """Write rows that have a value for every column; raises :class:`KeyError` for one that lacks one."""
+    _write_csv(path, tuple(columns), (tuple(row[column] for column in columns) for row in rows))
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

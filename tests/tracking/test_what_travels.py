@@ -283,3 +283,12 @@ def test_images_of_absolute_paths_travel_without_their_folder() -> None:
     table = "image,class\n/home/ann/photos/cats/1.png,cat\n/home/ann/photos/dogs/1.png,dog\nhere.png,dog\n"
     cleaned = cleaning.cleaned_predictions(table)
     assert cleaned == "image,class\ncats/1.png,cat\ndogs/1.png,dog\nhere.png,dog\n"
+
+
+def test_images_are_cleaned_in_whatever_column_they_are() -> None:
+    table = "class,image\n/m/01yrx,/home/ann/photos/cats/1.png\n/m/0bt9lr,/home/ann/photos/dogs/1.png\n"
+    assert cleaning.cleaned_predictions(table) == "class,image\n/m/01yrx,cats/1.png\n/m/0bt9lr,dogs/1.png\n"
+
+
+def test_a_table_without_a_column_of_images_keeps_no_path() -> None:
+    assert "ann" not in cleaning.cleaned_predictions("file,class\nhere.png,/home/ann/photos/cats\n")
