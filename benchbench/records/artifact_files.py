@@ -70,8 +70,7 @@ FILES = (
     # Then a column for each prediction.
     ArtifactFile(file_names.CONFUSION_MATRIX, "light", (ClassColumn.CLASS,), in_report="of every trial"),
     ArtifactFile(file_names.PREDICTIONS, "light", tuple(PredictionColumn)),
-    # For the paper's figures.
-    ArtifactFile(file_names.LAYERS, "light", tuple(LayerColumn), in_report="of every trial"),
+    ArtifactFile(file_names.LAYERS, "light", tuple(LayerColumn)),
     ArtifactFile(file_names.FIGURES_FOLDER, "full"),
     ArtifactFile(file_names.SAMPLES, "full", in_report="of the best trial"),
     ArtifactFile(file_names.SEEN, "full", in_report="of the best trial"),

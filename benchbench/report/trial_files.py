@@ -27,15 +27,16 @@ class TrialFiles:
     artifacts: Path
 
 
-def gather(records: Sequence[Record], folder: Path) -> list[TrialFiles]:
-    """Fetch the files of all runs into ``folder``, but images of the best trial only, and return the trials.
+def gather(records: Sequence[Record], folder: Path, *, more: Sequence[str] = ()) -> list[TrialFiles]:
+    """Fetch the files that a report reads into ``folder``, images of the best trial only, and return the trials.
 
-    Raises :class:`~benchbench.errors.TrackingError` if the store cannot be read.
+    ``more`` are names of files that are fetched of every trial as well. Raises
+    :class:`~benchbench.errors.TrackingError` if the store cannot be read.
     """
     run_ids = {record.attempt: record.mlflow.run_id for record in records if record.mlflow}
     top = best(records)
     names = {
-        run_id: read_by_report(is_best=top is not None and attempt == top.attempt)
+        run_id: (*read_by_report(is_best=top is not None and attempt == top.attempt), *more)
         for attempt, run_id in run_ids.items()
     }
     folders = fetch_all(names, folder)

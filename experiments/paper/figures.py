@@ -37,6 +37,7 @@ import benchbench as bb
 from benchbench.compare.configurations import one_per_trial
 from benchbench.config.differences import varying
 from benchbench.driver.study import Study, find_records
+from benchbench.records import file_names
 from benchbench.report.drawing import styled
 from benchbench.report.trial_files import gather
 
@@ -146,7 +147,8 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory() as folder:
             records = _records(options.experiment, options.grid)
-            written = write_figures(gather(one_per_trial(records), Path(folder)), options.output)
+            trials = gather(one_per_trial(records), Path(folder), more=(file_names.LAYERS,))
+            written = write_figures(trials, options.output)
     except bb.BenchError as error:
         sys.exit(f"error: {error}")
     for path in written.paths:

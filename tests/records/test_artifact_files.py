@@ -34,3 +34,4 @@ def test_a_level_includes_what_the_lower_ones_include() -> None:
 def test_a_report_reads_images_of_the_best_trial_alone() -> None:
     of_best, of_others = (set(artifact_files.read_by_report(is_best=is_best)) for is_best in (True, False))
     assert of_best - of_others == {file_names.SAMPLES, file_names.SEEN}
+    assert file_names.LAYERS not in of_best, "no report shows it"
