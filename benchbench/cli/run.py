@@ -13,6 +13,8 @@ from benchbench.cli import options
 from benchbench.config import defaults
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.errors import SpecError, plain
+from benchbench.records import file_names
+from benchbench.records.artifact_files import kept_at
 from benchbench.records.tracebacks import is_debugging
 
 if TYPE_CHECKING:
@@ -159,7 +161,9 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
             )
         )
     show_end(record, console)
-    show_next_commands(record, console, experiment=experiment, keeps_model=artifacts == "full")
+    show_next_commands(
+        record, console, experiment=experiment, keeps_model=file_names.MODEL_FOLDER in kept_at(artifacts)
+    )
     if as_json:
         print_json(json.loads(record.to_json()))
     raise typer.Exit(options.EXIT_CODES["killed" if is_interrupted else record.status])

@@ -37,6 +37,11 @@ class ArtifactPolicy:
     note: Callable[[str], None]
     unwritten: list[Journal] = field(default_factory=list)
 
+    @property
+    def adds_to_best(self) -> bool:
+        """Whether the best trial of a grid keeps more than the others: all that there is."""
+        return self.level == "light"
+
     def complete(self, journal: Journal) -> None:
         """Add to a trial's artifacts what the worker leaves to this process.
 
@@ -102,7 +107,7 @@ class BestTrial:
         """Drop the checkpoint of a trial of an earlier call whose figures and model another plugin would make now."""
         journal, changed = self._journal, self._changed
         if journal is not None and changed and journal.has_checkpoint():
-            if self._artifacts.level == "light" and not journal.has_samples():
+            if self._artifacts.adds_to_best and not journal.has_kept("full"):
                 self._artifacts.note(f"the best trial gets no figures and no model: {changed} since it was trained")
             self._artifacts.of_its_call(journal).drop_checkpoint(journal)
 
@@ -112,7 +117,7 @@ class BestTrial:
         journal = self._journal
         if journal is None or not journal.has_checkpoint() or self._changed:
             return False
-        return journal.attempt in self._cut_off or not journal.has_samples()
+        return journal.attempt in self._cut_off or not journal.has_kept("full")
 
     @property
     def _changed(self) -> str:
@@ -131,7 +136,7 @@ class BestTrial:
 
         Returns its journal if that cannot be done now: the next call needs its checkpoint.
         """
-        if self._journal is None or not self.is_waiting or self._artifacts.level != "light":
+        if self._journal is None or not self.is_waiting or not self._artifacts.adds_to_best:
             return None
         job = next((job for job in jobs if job.attempt == self._journal.attempt), None)
         return None if job is None else _keep_all(job, services, self._artifacts.note)

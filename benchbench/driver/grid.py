@@ -22,6 +22,7 @@ from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, error_text
 from benchbench.records import file_names
+from benchbench.records.artifact_files import kept_at
 from benchbench.records.metric_names import check_question
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
         address=address,
     )
     watcher, state = watcher or Watcher(), GridState(path)
-    has_report = settings.training.artifacts != "none"
+    has_report = bool(kept_at(settings.training.artifacts))
 
     def check_known(specs: list[Spec], known: KnownRuns) -> None:
         try:

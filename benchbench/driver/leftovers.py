@@ -81,8 +81,9 @@ def _complete(journal: Journal, tracker: TrackerThread, artifacts: ArtifactPolic
     record = journal.try_record()
     if record is None or record.status == "running":
         return
+    draws_figures = file_names.FIGURES_FOLDER in kept_at(artifacts.level)
     # Drawing takes so long that a trial may be delivered before its figures are there.
-    lacks_files = record.status == "finished" and (artifacts.level == "full" or not is_delivered(journal))
+    lacks_files = record.status == "finished" and (draws_figures or not is_delivered(journal))
     if lacks_files or not _has_record_of(record, journal):
         artifacts.complete(journal)
         tracker.notify(journal)

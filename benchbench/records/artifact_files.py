@@ -53,27 +53,31 @@ class LayerColumn(StrEnum):
 
 @dataclass(frozen=True)
 class ArtifactFile:
-    """A file or a folder, its level, its columns if it is a table, and the trials whose file a report reads."""
+    """A file or a folder, its level, its columns if it is a table, and the trials whose file a report reads.
+
+    ``is_certain`` says that every finished trial of the level has it; others are left out if they cannot be made.
+    """
 
     name: str
     level: ArtifactLevel
     columns: tuple[str, ...] = ()
     in_report: Literal["of every trial", "of the best trial", "no"] = "no"
+    is_certain: bool = False
 
 
 FILES = (
     # Of a trial. What is in those with images is in data/kept_images.py.
-    ArtifactFile(file_names.RECORD, "light"),
-    ArtifactFile(file_names.SPEC, "light", in_report="of every trial"),
-    ArtifactFile(file_names.ENVIRONMENT, "light", in_report="of every trial"),
-    ArtifactFile(file_names.PER_CLASS, "light", tuple(ClassColumn), in_report="of every trial"),
+    ArtifactFile(file_names.RECORD, "light", is_certain=True),
+    ArtifactFile(file_names.SPEC, "light", in_report="of every trial", is_certain=True),
+    ArtifactFile(file_names.ENVIRONMENT, "light", in_report="of every trial", is_certain=True),
+    ArtifactFile(file_names.PER_CLASS, "light", tuple(ClassColumn), in_report="of every trial", is_certain=True),
     # Then a column for each prediction.
     ArtifactFile(file_names.CONFUSION_MATRIX, "light", (ClassColumn.CLASS,), in_report="of every trial"),
-    ArtifactFile(file_names.PREDICTIONS, "light", tuple(PredictionColumn)),
+    ArtifactFile(file_names.PREDICTIONS, "light", tuple(PredictionColumn), is_certain=True),
     ArtifactFile(file_names.LAYERS, "light", tuple(LayerColumn)),
     ArtifactFile(file_names.FIGURES_FOLDER, "full"),
-    ArtifactFile(file_names.SAMPLES, "full", in_report="of the best trial"),
-    ArtifactFile(file_names.SEEN, "full", in_report="of the best trial"),
+    ArtifactFile(file_names.SAMPLES, "full", in_report="of the best trial", is_certain=True),
+    ArtifactFile(file_names.SEEN, "full", in_report="of the best trial", is_certain=True),
     ArtifactFile(file_names.MODEL_FOLDER, "full"),
     # Of a grid, and of a timing. Their runs have them at any level.
     ArtifactFile(file_names.GRID, "light"),
@@ -86,6 +90,11 @@ def kept_at(level: ArtifactLevel) -> frozenset[str]:
     """Return the names of the files that a level includes."""
     included = LEVELS[: LEVELS.index(level) + 1]
     return frozenset(file.name for file in FILES if file.level in included)
+
+
+def certain_at(level: ArtifactLevel) -> frozenset[str]:
+    """Return the names of the files by which one sees that this level was made, and not just a lower one."""
+    return frozenset(file.name for file in FILES if file.level == level and file.is_certain)
 
 
 def read_by_report(*, is_best: bool) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from benchbench.errors import CheckpointError, TrialError, WorkerDiedError
 from benchbench.paths import write_atomically
 from benchbench.records import file_names, sqlite_addresses
+from benchbench.records.artifact_files import certain_at
 from benchbench.records.claim import Claim
 from benchbench.records.events import Event, event_from_json, event_to_json
 from benchbench.records.record import MlflowRun, Record
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from benchbench.config.defaults import ArtifactLevel
     from benchbench.records.calls import Call
 
 ID_DIGITS = 16
@@ -198,10 +200,11 @@ class Journal:
         """Tell whether the last checkpoint is still there."""
         return (self.folder / file_names.CHECKPOINT).exists()
 
-    def has_samples(self) -> bool:
-        """Tell whether images were kept for the figures, even if they were sent and deleted here since."""
-        path = self.artifacts / file_names.SAMPLES
-        return path.exists() or path.relative_to(self.folder).as_posix() in self.delivered()
+    def has_kept(self, level: ArtifactLevel) -> bool:
+        """Tell whether the files of this level were made, even if they were sent and deleted here since."""
+        paths = [self.artifacts / name for name in certain_at(level)]
+        delivered = self.delivered()
+        return all(path.exists() or path.relative_to(self.folder).as_posix() in delivered for path in paths)
 
     def delivered(self) -> Delivered:
         """Return the files that MLflow had when it had all of an ended trial."""

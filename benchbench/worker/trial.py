@@ -16,6 +16,7 @@ from benchbench.errors import BenchError, CheckpointError, RunningElsewhereError
 from benchbench.plugin.failures import TRACEBACK_HINT, line_in_plugin
 from benchbench.protocol.messages import no_status
 from benchbench.records import file_names
+from benchbench.records.artifact_files import kept_at
 from benchbench.records.events import EpochFinished, Error, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.records.redaction import without_credentials
@@ -287,7 +288,7 @@ class _Trial:
         compiled = describe_compiled()
         if compiled:
             self._notes.append(compiled)
-        if self._job.training.artifacts != "none":
+        if kept_at(self._job.training.artifacts):
             self._on_status("writing artifacts")
             try:
                 self._notes += write_artifacts(

@@ -15,6 +15,7 @@ import torch
 import yaml
 from support import journals
 from support.classifiers import classifier
+from support.seen_images import keep_seen
 from torch import nn
 
 from benchbench.plugin.dataset import Split, Splits
@@ -137,14 +138,18 @@ def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: 
     assert not (folder / "samples.npz").exists()
 
 
-def test_images_that_were_sent_and_deleted_here_count_as_kept(tmp_path: Path) -> None:
+def test_a_level_is_made_once_all_files_that_are_certain_in_it_are_there_or_were_sent(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.finished())
-    assert not journal.has_samples()
     write_tables(journal.artifacts, predictions=predictions([0, 1], [0, 1]), splits=splits([0, 1]), level="full")
-    assert journal.has_samples()
-    (journal.folder / "delivered").write_text('{"events.jsonl": [1, 1], "artifacts/samples.npz": [1, 1]}', "utf-8")
+    assert not journal.has_kept("full"), "there are no images as the network saw them"
+    keep_seen(journal.artifacts, CLASSES)
+    assert journal.has_kept("full")
+    names = ("events.jsonl", "artifacts/samples.npz", "artifacts/seen.npz")
+    journal.set_delivered({name: [1, 1] for name in names})
     journal.drop_artifacts()
-    assert journal.has_samples()
+    assert journal.has_kept("full")
+    journal.set_delivered({name: [1, 1] for name in names[:2]})
+    assert not journal.has_kept("full")
 
 
 @pytest.mark.parametrize(

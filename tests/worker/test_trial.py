@@ -31,6 +31,7 @@ from benchbench.plugin.registry import Registry
 from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.events import Event, Failed, Finished, Resumed, Started
+from benchbench.records.journal import Journal
 from benchbench.records.metric_names import class_slugs
 from benchbench.records.record import Record
 from benchbench.worker import setup, trial
@@ -411,6 +412,7 @@ def test_a_model_is_saved_with_a_single_test_image_too(counter: SharedCounter, t
     assert isinstance(finished, Finished)
     assert finished.notes == ()
     assert (Path(job.folder) / "artifacts" / "model" / "MLmodel").is_file()
+    assert Journal(Path(job.folder)).has_kept("full")
 
 
 def test_some_images_of_each_split_are_kept_as_the_network_saw_them(counter: SharedCounter, tmp_path: Path) -> None:
