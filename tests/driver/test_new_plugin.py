@@ -67,6 +67,13 @@ def test_a_new_package_is_well_formed(kind: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_package_does_not_let_pip_install_another_project_called_benchbench(kind: str, tmp_path: Path) -> None:
+    path = new_package(kind, "net", tmp_path)
+    project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["dependencies"] == ["torch"]
+
+
 @pytest.mark.parametrize(
     ("name", "class_name", "distribution"),
     [
