@@ -17,7 +17,7 @@ from benchbench.config.grid_checks import check_grid
 from benchbench.driver.grid_state import GridState
 from benchbench.driver.interrupts import Interrupted, interruptible
 from benchbench.driver.plan import Rules
-from benchbench.driver.settings import Settings, TrialOptions, setting_texts
+from benchbench.driver.settings import Settings, TrialOptions, refuse_unknown_arguments, setting_texts
 from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, error_text
@@ -75,6 +75,7 @@ def grid(  # noqa: PLR0913 - one argument for each option of the command
     Raises :class:`~benchbench.errors.BenchError` for errors before the first trial begins, and
     :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C, with the result so far.
     """
+    refuse_unknown_arguments(grid, options)
     path = Path(file)
     overrides = {} if precision is None else {"precision": precision}
     read = grid_file.load(path, setting_texts(set), overrides=overrides, decide=decide)

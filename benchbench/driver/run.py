@@ -11,7 +11,7 @@ from benchbench.config.kinds import plural
 from benchbench.config.spec import Draft, read_settings
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
-from benchbench.driver.settings import Settings, TrialOptions, setting_texts, texts_of
+from benchbench.driver.settings import Settings, TrialOptions, refuse_unknown_arguments, setting_texts, texts_of
 from benchbench.driver.trials import TrialRequest, run_trials
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import PluginError, SpecError
@@ -59,6 +59,7 @@ def run(  # noqa: PLR0913 - one argument for each thing that decides a trial
     The record's ``status`` is ``finished`` or ``failed``. Raises :class:`~benchbench.errors.BenchError` if the trial
     cannot begin, and :class:`~benchbench.driver.interrupts.Interrupted` on Ctrl-C.
     """
+    refuse_unknown_arguments(run, options)
     table = {} if spec is None else read_toml(Path(spec))
     names: dict[Kind, str | None] = {
         "model": model,

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args, get_origin
 
 from pydantic import Field
 
 from benchbench.config import defaults
+from benchbench.config.kinds import KINDS
 from benchbench.config.training_options import TrainingOptions
 from benchbench.config.validation import AnyTable, Table, read_table
 from benchbench.config.values import value_text
 from benchbench.driver.plan import Rules
 from benchbench.errors import SpecError, closest
 from benchbench.paths import expanded
+from benchbench.plugin.catalog import Catalog
 from benchbench.plugin.discovery import loose_files
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -69,10 +72,8 @@ class Settings(Table):
     ) -> Settings:
         """Return the settings of a call; ``plugins`` are those that the trials name themselves.
 
-        Raises :class:`~benchbench.errors.SpecError` for an invalid value, and :class:`TypeError` for an unknown option,
-        as Python does for an unknown keyword.
+        Raises :class:`~benchbench.errors.SpecError` for an invalid value.
         """
-        refuse_unknown_options(options, TrialOptions.__annotations__)
         given: dict[str, Any] = {**options, **more}
         paths = {
             "data": data_paths(given.pop("data", None)),
@@ -104,11 +105,34 @@ def _check_executor(settings: Settings) -> None:
         raise SpecError(f"--device {device}: Ray chooses the GPU of each trial", hint="--device cuda")
 
 
-def refuse_unknown_options(options: Mapping[str, object], known: Collection[str]) -> None:
-    """Raise :class:`TypeError` with the closest known option if one is unknown, as Python does for a keyword."""
+def refuse_unknown_arguments(function: Callable[..., object], options: TrialOptions) -> None:
+    """Raise :class:`TypeError` for an option that is none, with what ``function`` takes instead."""
+    arguments = [name for name in inspect.signature(function).parameters if name != "options"]
+    refuse_unknown_options(options, (*arguments, *TrialOptions.__annotations__), hint=_setting_hint)
+
+
+def _setting_hint(name: str) -> str:
+    """Return how to set the parameter of plugins that has this name, or nothing if none has."""
+    plugins = Catalog.read().entries
+    kinds = [
+        kind
+        for kind in KINDS
+        if any(name == param.name for plugin in plugins if plugin.kind == kind for param in plugin.params)
+    ]
+    settings = " or ".join(f'set={{"{kind}.{name}": ...}}' for kind in kinds)
+    return f"did you mean {settings}?" if settings else ""
+
+
+def refuse_unknown_options(
+    options: Mapping[str, object], known: Collection[str], *, hint: Callable[[str], str] = lambda _: ""
+) -> None:
+    """Raise :class:`TypeError` with a hint if an option is unknown, as Python does for a keyword.
+
+    Without a hint of the caller's, it is the closest known option.
+    """
     for name in options:
         if name not in known:
-            near = closest(name, known) or f"options: {', '.join(known)}"
+            near = hint(name) or closest(name, known) or f"options: {', '.join(known)}"
             raise TypeError(f"there is no option {name!r}; {near}")
 
 

@@ -154,6 +154,20 @@ def test_names_of_functions_stay_functions_whatever_is_imported() -> None:
     assert callable(write_report)
 
 
+@pytest.mark.parametrize(
+    ("function", "name", "message"),
+    [
+        (bb.grid, "artefacts", "no option 'artefacts'; did you mean 'artifacts'"),
+        (bb.run, "epoch", "no option 'epoch'; did you mean 'epochs'"),
+        (bb.run, "lr", r"no option 'lr'; did you mean set=\{\"optimizer.lr\": ...\}"),
+        (bb.grid, "xyz", "no option 'xyz'; options: .*precision, .*set, .*device, data"),
+    ],
+)
+def test_an_unknown_argument_is_answered_with_one_that_there_is(function: Any, name: str, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        function("nothing.toml", **{name: 1})
+
+
 @pytest.mark.slow
 def test_what_is_wrong_is_raised_before_anything_is_made(workdir: Path) -> None:
     before = set(workdir.iterdir())
@@ -163,8 +177,6 @@ def test_what_is_wrong_is_raised_before_anything_is_made(workdir: Path) -> None:
         bb.run("line", "dots", **DOTS | {"artifacts": "all"})
     with pytest.raises(bb.BenchError, match="batch size 5000"):
         bb.run("line", "dots", **DOTS | {"batch_size": 5000})
-    with pytest.raises(TypeError, match="no option 'artefacts'; did you mean 'artifacts'"):
-        bb.run("line", "dots", artefacts="none", **DOTS)
     assert {path for path in workdir.iterdir() if not path.name.startswith("mlflow.db-")} == before
     assert bb.load_records() == []
 
