@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from benchbench.compare.answer import answer
 from benchbench.compare.caveats import captions, caveats
 from benchbench.compare.cells import CellMaker, fewest_seeds
 from benchbench.compare.configurations import (
@@ -89,6 +91,14 @@ class Comparison:
     def baseline(self) -> Row:
         """Return the row that the others are compared with."""
         return next(row for row in self.rows if row.is_baseline)
+
+    def __str__(self) -> str:
+        """Return the answer, as ``bench compare`` prints it above its tables."""
+        return " ".join(answer(self))
+
+    def _repr_html_(self) -> str:
+        """Return the answer for a notebook."""
+        return f"<p>{html.escape(str(self))}</p>"
 
 
 def compare_records(records: Iterable[Record], question: Question | None = None) -> Comparison:

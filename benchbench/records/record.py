@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -97,6 +98,17 @@ class Record:
     plugin_sources: dict[str, str]
     mlflow: MlflowRun | None = None
     format: Literal[2] = FORMAT
+
+    def __str__(self) -> str:
+        """Return the trial and its result in a line."""
+        trial = f"{self.spec.model.name} on {self.spec.dataset.name}, seed {self.spec.seed}: {self.status}"
+        if self.final is not None:
+            return f"{trial}, test accuracy {self.final.test_accuracy:.1%}"
+        return f"{trial}, {self.error.message}" if self.error else trial
+
+    def _repr_html_(self) -> str:
+        """Return the line for a notebook."""
+        return f"<p>{html.escape(str(self))}</p>"
 
     @property
     def machines(self) -> tuple[Machine, ...]:

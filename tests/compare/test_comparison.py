@@ -64,6 +64,12 @@ def test_a_row_of_failed_trials_stays_in_the_table() -> None:
     assert only_cell(baseline_failed).verdict.words == "not compared: no trial of the baseline has finished"
 
 
+def test_a_printed_comparison_is_its_answer() -> None:
+    comparison = compare_records(configuration(LOW, [0.50, 0.52, 0.51]) + configuration(HIGH, [0.60, 0.63, 0.61]))
+    assert str(comparison) == " ".join(answer(comparison))
+    assert comparison._repr_html_() == f"<p>{comparison}</p>"
+
+
 def test_a_repeated_trial_is_no_new_draw() -> None:
     records = configuration(LOW, [0.5, 0.51]) + configuration(LOW, [0.6]) + [ended(spec(1, lr=LOW), "failed")]
     (row,) = compare_records(records).rows
