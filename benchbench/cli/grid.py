@@ -203,8 +203,8 @@ def _how_to_go_on(*, again: bool, fresh: bool) -> str:
 
 
 def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:
-    """Return the trials of this call, or for a dry run the plan of all, as plain data."""
-    trials = map(_planned, result.trials) if dry_run else map(_trial, filter(lambda one: one.is_new, result.trials))
+    """Return all trials, or for a dry run the plan of all, as plain data; ``is_new`` tells those of this call."""
+    trials = map(_planned if dry_run else _trial, result.trials)
     design = {"decide": result.progress.to_json()} if result.progress else {}
     answer = {"grid": result.name, "trials": list(trials), **design}
     if dry_run:
@@ -243,6 +243,6 @@ def _planned(trial: Trial) -> dict[str, Any]:
 def _trial(trial: Trial) -> dict[str, Any]:
     if trial.record is None:
         error = trial.error.to_json() if trial.error else None
-        return {"spec_id": trial.spec.id, "status": trial.status, "error": error}
+        return {"spec_id": trial.spec.id, "status": trial.status, "error": error, "is_new": trial.is_new}
     record: dict[str, Any] = json.loads(trial.record.to_json())
-    return record
+    return record | {"is_new": trial.is_new}

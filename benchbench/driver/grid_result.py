@@ -45,7 +45,7 @@ class Trial:
 class GridResult:
     """All trials of a grid, in the order of its file.
 
-    ``run`` is the grid's own run in MLflow, or None if there was nothing to do. ``has_report`` tells whether that run
+    ``run`` is the grid's own run in MLflow, or None if there is none. ``has_report`` tells whether that run
     keeps a ``report.html``. ``progress`` tells how an adaptive design went; its trials are those that it asked for, or
     in a dry run all that it may ask for.
     """

@@ -179,7 +179,9 @@ class _Session:
         batches = self._batches(store)
         batch = batches.next()
         if not batch and not best.is_waiting and not cut_off:
-            return self._result(Ending([], is_interrupted=False), batches, is_delivered=self._deliver())
+            is_delivered = self._deliver()
+            result = self._result(Ending([], is_interrupted=False), batches, is_delivered=is_delivered)
+            return _with_earlier_run(result, store, grid)
         run = _open_run(store, grid)
         # Kept before anything can end this call; when the grid has ended, its own end replaces this one.
         GridEnd(run.tracking_uri, run.run_id, "killed", call=self.call).keep()
@@ -345,6 +347,15 @@ def _open_run(store: Store, grid: GridFile) -> MlflowRun:
     """Open the grid's own run in MLflow."""
     run_id = store.open_parent(grid.name, file=grid.path, headline=grid.headline, design=grid.design)
     return MlflowRun(store.tracking_uri, store.experiment_id, run_id)
+
+
+def _with_earlier_run(result: GridResult, store: Store, grid: GridFile) -> GridResult:
+    """Return the result of a call that had nothing to do with the run that an earlier call made, if one did."""
+    parent = store.find_parent(grid.name, file=grid.path)
+    if parent is None:
+        return result
+    run_id, has_report = parent
+    return replace(result, run=MlflowRun(store.tracking_uri, store.experiment_id, run_id), has_report=has_report)
 
 
 def _continued(planned: Planned) -> Continued | None:

@@ -166,6 +166,14 @@ class Store:
             grid_runs.remember_design(self.client, run_id, design)
             return run_id
 
+    def find_parent(self, name: str, *, file: Path) -> tuple[str, bool] | None:
+        """Return the id of the run of a grid, and whether it keeps a report; None if there is no such run."""
+        with as_tracking_error(f"cannot read the tracking store {self.tracking_uri}"):
+            run_id = grid_runs.find_parent([], self.experiment_id, name=name, file=file)
+            if run_id is None:
+                return None
+            return run_id, any(item.path == file_names.REPORT for item in self.client.list_artifacts(run_id))
+
     def earlier_designs(self, run_id: str) -> tuple[Design, ...]:
         """Return how a grid added seeds before its file was changed, by the id of its run."""
         with as_tracking_error(f"cannot read the tracking store {self.tracking_uri}"):

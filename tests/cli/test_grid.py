@@ -165,7 +165,8 @@ def test_a_grid_runs_what_is_left_and_is_one_parent_run_that_grows(bench: Bench)
     before = {run.info.run_id for run in bench.runs()}
     grown = bench(*command, "--json", "--artifacts", "none")
     assert grown.returncode == 0, grown.stderr
-    assert len(trials(grown)) == 2
+    assert [trial["is_new"] for trial in trials(grown)].count(True) == 2
+    assert len(trials(grown)) == 6
     new = [run for run in bench.runs() if run.info.run_id not in before]
     assert [run.data.params["optimizer.lr"] for run in new] == ["0.001", "0.001"]
     assert parent_of(bench) == (parent.info.run_id, "FINISHED")

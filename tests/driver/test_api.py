@@ -18,6 +18,7 @@ from support import journals
 from support.paths import PLUGINS
 
 import benchbench as bb
+from benchbench.cli.grid import to_json
 from benchbench.driver.grid_state import GridState
 from benchbench.records.events import EpochFinished
 from benchbench.records.grid_end import GridEnd
@@ -117,7 +118,10 @@ def test_a_grid_is_a_result_that_can_be_compared_and_reported(workdir: Path, cap
     again = bb.grid("grid.toml")
     assert [trial.planned.action for trial in again.trials] == ["skip"] * 4
     assert not any(trial.is_new for trial in again.trials)
-    assert again.records == result.records
+    assert (again.records, again.run, again.has_report) == (result.records, result.run, True)
+    printed = to_json(again, dry_run=False)
+    assert [(trial["status"], trial["is_new"]) for trial in printed["trials"]] == [("finished", False)] * 4
+    assert (printed["run_id"], printed["has_report"]) == (result.run.run_id, True)
 
     comparison = bb.compare(grid="grid.toml", metrics=["test_accuracy"])
     assert [row.name for row in comparison.rows] == ["optimizer.lr=0.1", "optimizer.lr=0.01"]
