@@ -7,8 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.config.differences import describe_spec, varying
-from benchbench.config.kinds import KINDS
+from benchbench.config.differences import describe_spec
 from benchbench.driver import end_of_call, leftovers
 from benchbench.driver.artifact_policy import ArtifactPolicy, BestTrial
 from benchbench.driver.event_loop import Drive, Ending, new_attempt
@@ -26,6 +25,7 @@ from benchbench.records.claim import Claim
 from benchbench.records.grid_end import GridEnd
 from benchbench.records.journal import Journal
 from benchbench.records.record import MlflowRun
+from benchbench.tracking.run_data import keys_of_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -292,12 +292,12 @@ class _Session:
         return ending
 
     def _varied(self, spec: Spec) -> str:
-        """Return what the name of a run in a grid needs besides plugins and seed, such as ``lr=0.01``."""
+        """Return what the name of a run in a grid has besides the usual, such as ``lr=0.01 augmentation=flip``."""
         return describe_spec(spec, self._varying).replace("optimizer.", "")
 
     @cached_property
-    def _varying(self) -> list[str]:
-        return [key for key in varying(self.resolution.specs) if key not in (*KINDS, "seed")]
+    def _varying(self) -> tuple[str, ...]:
+        return keys_of_names(self.resolution.specs)
 
     def _job(self, planned: Planned) -> TrialJob:
         spec = planned.resolved.spec

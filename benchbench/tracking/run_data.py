@@ -6,12 +6,15 @@ import getpass
 import json
 from typing import TYPE_CHECKING
 
+from benchbench.config.differences import varying
 from benchbench.records import metric_names
 from benchbench.records.events import EpochFinished, Failed, Finished
 from benchbench.records.redaction import without_credentials
 from benchbench.records.results_file import Input, Point
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlflow.entities import DatasetInput
     from pydantic import JsonValue
 
@@ -42,6 +45,12 @@ _MAX_NAME_CHARACTERS = 250
 _MAX_PARAM_CHARACTERS = 6000
 _MAX_TAG_CHARACTERS = 8000
 _MAX_DIGEST_CHARACTERS = 36
+_IN_EVERY_NAME = ("model", "optimizer", "dataset", "seed")
+
+
+def keys_of_names(specs: Sequence[Spec]) -> tuple[str, ...]:
+    """Return the keys that tell the runs of a grid apart, besides those that are in the name of every run."""
+    return tuple(key for key in varying(specs) if key not in _IN_EVERY_NAME)
 
 
 def run_name(spec: Spec, varied: str = "") -> str:

@@ -8,6 +8,8 @@ import pytest
 from mlflow.entities import Metric
 from support import journals
 
+from benchbench.config.differences import describe_spec
+from benchbench.config.spec import PluginSpec
 from benchbench.records.record import Record
 from benchbench.tracking import run_data
 
@@ -72,6 +74,14 @@ def test_the_name_of_a_run_tells_it_from_the_others_of_its_grid() -> None:
     assert run_data.run_name(journals.SPEC) == "alexnet-sgd-squares-s7"
     assert run_data.run_name(journals.SPEC, "lr=0.01") == "alexnet-sgd-squares-s7 lr=0.01"
     assert len(run_data.run_name(journals.SPEC, "x" * 300)) == 250
+
+
+@pytest.mark.parametrize("kind", ["augmentation", "loss", "scheduler"])
+def test_the_names_of_runs_tell_apart_trials_that_differ_in_a_plugin(kind: str) -> None:
+    specs = [replace(journals.SPEC, **{kind: PluginSpec(name, 1, {})}) for name in ("one", "other")]
+    keys = run_data.keys_of_names(specs)
+    names = [run_data.run_name(spec, describe_spec(spec, keys)) for spec in specs]
+    assert names == [f"alexnet-sgd-squares-s7 {kind}={name}" for name in ("one", "other")]
 
 
 def test_the_name_of_a_run_tells_no_password_even_if_it_is_cut_off() -> None:
