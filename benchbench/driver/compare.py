@@ -195,7 +195,8 @@ def compare_models(
 
     study = Study.of_experiment(experiment, grid)
     asked = StudyRecords.of(study, {"confidence": confidence}, (watcher or Watcher()).note)
-    records = {record.mlflow: record for record in asked.records if record.mlflow}
+    oldest_first = sorted(asked.records, key=lambda record: record.started_ms)
+    records = {record.mlflow: record for record in oldest_first if record.mlflow}
     one, other = (records[only_match(word, list(records), experiment=study.experiment)] for word in (first, second))
     if one.data.splits["test"] != other.data.splits["test"]:
         raise SpecError("the two models were not tested on the same images", hint="choose two runs of the same dataset")

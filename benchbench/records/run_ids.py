@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchbench.errors import SpecError, closest
+from benchbench.errors import SpecError, closest, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from benchbench.records.record import MlflowRun
 
@@ -20,20 +20,24 @@ def short_id(full_id: str) -> str:
     return full_id[:_SHOWN_DIGITS]
 
 
-def only_match(word: str, runs: Sequence[MlflowRun], *, experiment: str) -> MlflowRun:
+def only_match(
+    word: str, runs: Sequence[MlflowRun], *, experiment: str, remark: Callable[[MlflowRun], str] = lambda _: ""
+) -> MlflowRun:
     """Return the run that has this name, or whose id begins with it, here or where it was imported from.
 
     ``runs`` are those of the experiment, oldest first. Raises :class:`~benchbench.errors.SpecError` if the word means
-    none of them, or several.
+    none of them, or several; then ``remark`` tells what to add to the id of each.
     """
-    matching = [run for run in runs if run.name == word] or [
-        run for run in runs if any(run_id.startswith(word) for run_id in run.ids)
-    ]
+    named = [run for run in runs if run.name == word]
+    matching = named or [run for run in runs if any(run_id.startswith(word) for run_id in run.ids)]
     if len(matching) == 1:
         return matching[0]
     if matching:
-        ids = ", ".join(short_id(run.run_id) for run in matching[-_FEW:])
-        raise SpecError(f"{word!r} matches {len(matching)} runs", hint=f"give more of the id; the latest are {ids}")
+        ids = listed([f"{short_id(run.run_id)}{remark(run)}" for run in reversed(matching)], _FEW)
+        if named:
+            raise SpecError(f"{len(named)} runs have the name {word!r}", hint=f"give an id; newest first: {ids}")
+        message = f"the ids of {len(matching)} runs begin with {word!r}"
+        raise SpecError(message, hint=f"give more of the id; newest first: {ids}")
     near = closest(word, [text for run in runs for text in (run.name, *run.ids)])
     raise SpecError(
         f"no run of experiment {experiment!r} is {word!r}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.errors import SpecError
+from benchbench.errors import SpecError, TrackingError
 from benchbench.records import file_names
 from benchbench.records.run_ids import only_match, short_id
 from benchbench.tracking import run_data
@@ -17,8 +17,11 @@ from benchbench.tracking.reading import reading, search
 from benchbench.tracking.stored_records import mlflow_run
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from collections.abc import Sequence
 
+    from mlflow.entities import LoggedModelOutput, Run
+
+    from benchbench.records.record import MlflowRun
     from benchbench.tracking.reading import ReadableStore
 
 _RUN_ID = re.compile("[0-9a-f]{32}")
@@ -67,17 +70,42 @@ def _find_run(store: ReadableStore, name: str, experiment: str) -> Run:
         for run in search(store.client, experiment_id, "", ViewType.ACTIVE_ONLY)
         if run_data.ATTEMPT_TAG in run.data.tags
     }
-    return runs[only_match(name, list(runs), experiment=experiment)]
+    return runs[only_match(name, list(runs), experiment=experiment, remark=lambda one: _remark(store, runs[one]))]
+
+
+def keeps_model(run: MlflowRun) -> bool:
+    """Tell whether a run keeps a model; an unreadable store has none to offer."""
+    try:
+        with reading() as store:
+            return _has_model(store, store.client.get_run(run.run_id))
+    except TrackingError:
+        return False
+
+
+def _remark(store: ReadableStore, run: Run) -> str:
+    return " (keeps a model)" if _has_model(store, run) else ""
+
+
+def _has_model(store: ReadableStore, run: Run) -> bool:
+    return bool(_models(run)) or _has_model_folder(store, run)
+
+
+def _models(run: Run) -> Sequence[LoggedModelOutput]:
+    return run.outputs.model_outputs if run.outputs else []
+
+
+def _has_model_folder(store: ReadableStore, run: Run) -> bool:
+    """Tell whether a model is among the files of a run, where a server before MLflow 3 keeps it."""
+    return any(file.path == file_names.MODEL_FOLDER for file in store.client.list_artifacts(run.info.run_id))
 
 
 def _fetch(store: ReadableStore, run: Run, folder: Path) -> Path:
     from mlflow import artifacts
     from mlflow.exceptions import MlflowException
 
-    outputs = run.outputs.model_outputs if run.outputs else []
+    outputs = _models(run)
     client, run_id = store.client, run.info.run_id
-    if not outputs and any(file.path == file_names.MODEL_FOLDER for file in client.list_artifacts(run_id)):
-        # A server before MLflow 3 keeps models as files of their runs.
+    if not outputs and _has_model_folder(store, run):
         return _checked(Path(client.download_artifacts(run_id, file_names.MODEL_FOLDER, str(folder))), run)
     if not outputs:
         raise SpecError(

@@ -135,7 +135,7 @@ def test_a_model_that_came_with_a_file_is_loaded_if_its_maker_is_trusted(
         (("1", "photos"), "keeps no model", "unless --artifacts says otherwise"),
         (("tiny-sgd-imagefolder-s9", "photos"), "no run of experiment 'bench'", "did you mean 'tiny-sgd-imagefolder-s"),
         (("0" * 32, "photos"), "no run has the id", "`bench runs list`"),
-        (("", "photos"), "matches 2 runs", "give more of the id"),
+        (("", "photos"), "the ids of 2 runs begin with ''", "(keeps a model)"),
         (("0", "nowhere.png"), "there is no image nowhere.png", "give image files"),
         (("0", ".bench"), "the folder .bench has no images in it", ""),
         (("0", "mlflow.db", "photos/red/00.png"), "1 image cannot be read: mlflow.db (", ""),

@@ -21,11 +21,18 @@ def test_a_run_goes_by_its_name_and_by_the_beginning_of_its_ids(word: str, run_i
     assert only_match(word, RUNS, experiment="bench").run_id == run_id * 32
 
 
-@pytest.mark.parametrize(("word", "runs"), [("net-s1", RUNS[1:3]), ("", RUNS)])
-def test_a_word_for_several_runs_names_them(word: str, runs: list[MlflowRun]) -> None:
-    with pytest.raises(SpecError, match=f"'{word}' matches {len(runs)} runs") as caught:
-        only_match(word, RUNS, experiment="bench")
-    assert caught.value.hint.endswith(", ".join(short_id(run.run_id) for run in runs))
+@pytest.mark.parametrize(
+    ("word", "runs", "message", "advice"),
+    [
+        ("net-s1", RUNS[1:3], "2 runs have the name 'net-s1'", "give an id"),
+        ("", RUNS, "the ids of 4 runs begin with ''", "give more of the id"),
+    ],
+)
+def test_a_word_for_several_runs_names_them(word: str, runs: list[MlflowRun], message: str, advice: str) -> None:
+    with pytest.raises(SpecError, match=message) as caught:
+        only_match(word, RUNS, experiment="bench", remark=lambda run: " (b)" if run.run_id[0] == "b" else "")
+    remarks = [f"{short_id(run.run_id)}{' (b)' if run is RUNS[1] else ''}" for run in reversed(runs)]
+    assert caught.value.hint == f"{advice}; newest first: {', '.join(remarks)}"
 
 
 def test_a_word_for_no_run_names_the_closest_name() -> None:
