@@ -172,8 +172,9 @@ def show_decisions(result: GridResult) -> None:
 
 def show_next_commands(result: GridResult, of_file: Path | None, experiment: str, *, again: bool, fresh: bool) -> None:
     """Print where the grid's run and report are, and the next command."""
-    from benchbench.cli.output import next_command
+    from benchbench.cli.output import next_command, predict_command
     from benchbench.tracking import how_to_open
+    from benchbench.tracking.run_models import keeps_model
 
     if result.run:
         typer.echo(f"the grid's run: {how_to_open(result.run)}")
@@ -185,6 +186,9 @@ def show_next_commands(result: GridResult, of_file: Path | None, experiment: str
     typer.echo(f"next: {next_command('compare', experiment, of_file)}")
     if not result.has_report:
         typer.echo(f"      {next_command('report', experiment, of_file)}")
+    best = result.best.mlflow if result.best else None
+    if best and keeps_model(best):
+        typer.echo(f"      {predict_command(best, experiment)}  (the best trial)")
 
 
 def show_command_after_plan(result: GridResult, of_file: Path | None, experiment: str) -> None:

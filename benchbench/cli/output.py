@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import plain
+from benchbench.records.run_ids import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from benchbench.compare.text_tables import TextTable
+    from benchbench.records.record import MlflowRun
 
 WIDTH_WITHOUT_TERMINAL = 160
 
@@ -45,6 +47,12 @@ def next_command(command: str, experiment: str, grid: Path | None) -> str:
     """Return a command such as ``bench report rates --grid rates.toml``; a default experiment is left out."""
     named = [experiment] if experiment != DEFAULT_EXPERIMENT else []
     return shlex.join(["bench", command, *named, *(["--grid", str(grid)] if grid else [])])
+
+
+def predict_command(run: MlflowRun, experiment: str) -> str:
+    """Return the command that classifies images with the model of a run; a default experiment is left out."""
+    option = f" --experiment {shlex.quote(experiment)}" if experiment != DEFAULT_EXPERIMENT else ""
+    return f"bench predict {short_id(run.run_id)} IMAGES{option}"
 
 
 def terminal_width() -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -207,16 +206,14 @@ def show_next_commands(record: Record, console: Console, *, experiment: str, kee
     """Print the commands that a trial which finished can be followed by."""
     from rich.text import Text
 
-    from benchbench.cli.output import next_command
+    from benchbench.cli.output import next_command, predict_command
     from benchbench.records.events import MODEL_NOT_SAVED
-    from benchbench.records.run_ids import short_id
 
     if record.status != "finished" or record.mlflow is None:
         return
-    option = f" --experiment {shlex.quote(experiment)}" if experiment != DEFAULT_EXPERIMENT else ""
     lines = [f"{next_command('compare', experiment, None)}  (after trials with other seeds or options)"]
     if keeps_model and not any(note.startswith(MODEL_NOT_SAVED) for note in record.notes):
-        lines.insert(0, f"bench predict {short_id(record.mlflow.run_id)} IMAGES{option}")
+        lines.insert(0, predict_command(record.mlflow, experiment))
     console.print(Text("next: " + "\n      ".join(lines)), soft_wrap=True)
 
 

@@ -68,6 +68,12 @@ class GridResult:
         return [trial.record for trial in self.trials if trial.record is not None]
 
     @property
+    def best(self) -> Record | None:
+        """Return the best of the records by validation, or None if no trial has finished."""
+        finished = [record for record in self.records if record.final is not None]
+        return max(finished, key=lambda record: record.rank, default=None)
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """Return the number of trials by status."""
         return Counter(trial.status for trial in self.trials)

@@ -80,6 +80,14 @@ def test_commands_end_by_naming_the_next_one(bench: Bench, run_id: str, command:
     assert done.stdout.splitlines()[-1] == f"next: {expected}"
 
 
+@pytest.mark.slow
+def test_a_grid_ends_with_the_command_that_classifies_images_with_its_best_trial(bench: Bench, run_id: str) -> None:
+    done = bench(*words("grid grid.toml --experiment rates --plugins TINY", run_id))
+    assert done.returncode == 0, done.stderr
+    assert f"      bench predict {run_id[:12]} IMAGES --experiment rates  (the best trial)\n" in done.stdout
+    assert "the grid's run: " in done.stdout
+
+
 @pytest.mark.parametrize(("notes", "is_suggested"), [((), True), ((f"{MODEL_NOT_SAVED}: RuntimeError: no",), False)])
 def test_a_model_that_was_not_saved_is_not_suggested_for_predictions(
     notes: tuple[str, ...], *, is_suggested: bool
