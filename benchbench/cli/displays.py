@@ -6,6 +6,7 @@ The lines are the same with and without a terminal, and fit into 80 columns as f
 from __future__ import annotations
 
 import math
+import os
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
@@ -31,12 +32,17 @@ if TYPE_CHECKING:
     from benchbench.driver.plan import Planned
     from benchbench.protocol.jobs import TimingJob, TrialJob
     from benchbench.protocol.timing_messages import Round
-    from benchbench.records.events import Event
+    from benchbench.records.events import Epoch, Event
     from benchbench.records.record import Record
+
+_WAITING = frozenset({"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"})
+"""Environment variables that say how threads wait: whoever sets one knows of it."""
 
 
 class Display(Watcher):
     """Shows what all commands have in common. Use as a context manager."""
+
+    _has_advised = False
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -94,6 +100,16 @@ class Display(Watcher):
             if self._bars:
                 self._bars.num_trained = dict
 
+    def _advise_if_noisy(self, epoch: Epoch, record: Record) -> None:
+        """Say once a call how trials on a CPU get faster if other processes take the processor."""
+        is_advised = self._has_advised or not _WAITING.isdisjoint(os.environ)
+        if epoch.noisy and not is_advised and record.machines[-1].device == "cpu":
+            self._has_advised = True
+            self.note(
+                f"other processes use the processor (load {os.getloadavg()[0]:.0f}): OMP_WAIT_POLICY=passive may train"
+                " many times faster beside them (docs/settings.md, On a machine that others use too)"
+            )
+
     def _print(self, line: RenderableType) -> None:
         if isinstance(line, Text):
             line.plain = plain(line.plain)
@@ -144,6 +160,7 @@ class RunDisplay(Display):
                     self._bars.show(job.folder, "training", total=_num_batches(record), unit="batch")
             case EpochFinished():
                 self._print(Text(epoch_line(event.epoch, record)))
+                self._advise_if_noisy(event.epoch, record)
                 if self._bars:
                     best = max(epoch.val_accuracy for epoch in record.epochs)
                     text = f"epoch {len(record.epochs)}/{record.spec.epochs}  best val {best:.1%}"
@@ -220,6 +237,8 @@ class GridDisplay(Display):
                     )
                 if text := starting_note(event):
                     self.note(f"{describe_spec(job.spec, self._names)}: {text}")
+            case EpochFinished():
+                self._advise_if_noisy(event.epoch, record)
             case Finished() | Failed():
                 self._end(job, record)
 

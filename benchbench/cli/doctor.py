@@ -49,6 +49,11 @@ def describe(diagnosis: Diagnosis) -> Iterator[str]:
     yield "versions   " + ", ".join(f"{name} {version}" for name, version in diagnosis.versions.items())
     threads = f", {diagnosis.threads} threads for torch" if diagnosis.threads else ""
     yield f"processor  {diagnosis.processor}, {diagnosis.cores} cores{threads}"
+    if diagnosis.cores and diagnosis.load > diagnosis.cores:
+        yield (
+            f"load       {diagnosis.load:.1f}, more than the processor has cores: other processes slow training down"
+            " (docs/settings.md, On a machine that others use too)"
+        )
     for device in diagnosis.devices:
         name = f" ({device.name})" if device.name else ""
         yield f"device     {device.device}{name}: {', '.join(device.precisions)}"

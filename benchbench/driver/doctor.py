@@ -37,12 +37,14 @@ class Diagnosis:
     """What this machine has; ``problems`` are in words, and ``mended`` are those that are gone now.
 
     ``plugins`` has the origins of plugins; ``data`` has paths of datasets, or None for those that are not here.
-    ``tracking_store`` is empty if it cannot be used, and ``threads`` is 0 if no worker can tell.
+    ``tracking_store`` is empty if it cannot be used, and ``threads`` is 0 if no worker can tell. ``load`` is the
+    average number of processes that used a processor or waited for one in the last minute.
     """
 
     versions: dict[str, str]
     processor: str
     cores: int | None
+    load: float
     devices: tuple[Device, ...]
     threads: int
     tracking_store: str
@@ -55,6 +57,7 @@ class Diagnosis:
 
 def examine_and_repair(plugin_files: Iterable[str | PathLike[str]] = ()) -> Diagnosis:
     """Examine this machine, and put the addresses of files right that moved with MLflow's database."""
+    load = os.getloadavg()[0]  # before the worker adds to it
     problems = []
     store = mended = ""
     try:
@@ -80,6 +83,7 @@ def examine_and_repair(plugin_files: Iterable[str | PathLike[str]] = ()) -> Diag
         versions={"python": platform.python_version()} | machine.package_versions(),
         processor=machine.processor_name(),
         cores=os.cpu_count(),
+        load=load,
         devices=devices,
         threads=threads,
         tracking_store=store,

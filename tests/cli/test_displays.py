@@ -83,6 +83,42 @@ def test_lines_are_the_same_with_and_without_a_terminal() -> None:
     assert lines[1][0] in lines[0][0]
 
 
+@pytest.mark.parametrize("display_class", [RunDisplay, GridDisplay])
+@pytest.mark.parametrize(
+    ("noisy", "device", "variable", "is_advised"),
+    [
+        (True, "cpu", "", True),
+        (False, "cpu", "", False),
+        (True, "cuda", "", False),
+        (True, "cpu", "OMP_WAIT_POLICY", False),
+        (True, "cpu", "GOMP_SPINCOUNT", False),
+    ],
+)
+def test_a_call_says_once_how_to_train_faster_beside_other_processes(
+    monkeypatch: pytest.MonkeyPatch,
+    display_class: type[RunDisplay | GridDisplay],
+    *,
+    noisy: bool,
+    device: str,
+    variable: str,
+    is_advised: bool,
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    console = Console(file=StringIO(), width=80)
+    started = journals.started()
+    record = Record.of([replace(started, machine=replace(started.machine, device=device))])
+    with display_class(console) as display, display.training([JOB], dict):
+        for number in (1, 2):
+            finished = journals.epoch(number)
+            event = replace(finished, epoch=replace(finished.epoch, noisy=noisy))
+            record = record.then(event)
+            display.event(JOB, event, record)
+    assert shown(console).count("OMP_WAIT_POLICY=passive may train many times faster") == is_advised
+
+
 def test_a_grid_shows_a_line_for_each_trial_and_the_batches_of_those_that_run() -> None:
     console = terminal()
     record = Record.of([journals.started()])

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
+from benchbench.cli.doctor import describe
 from benchbench.cli.main import make_app
+from benchbench.driver.doctor import Diagnosis
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,26 @@ def test_what_works_is_listed_without_a_problem(workdir: Path) -> None:
     assert "cpu" in [device["device"] for device in findings["devices"]]
     assert findings["plugins"]["model alexnet"] == "benchbench:alexnet"
     assert list(workdir.iterdir()) == []
+
+
+@pytest.mark.parametrize(("load", "is_shown"), [(12.34, True), (1.5, False)])
+def test_a_load_is_shown_if_it_is_more_than_the_cores_can_do(load: float, *, is_shown: bool) -> None:
+    diagnosis = Diagnosis(
+        versions={},
+        processor="Some Processor",
+        cores=2,
+        load=load,
+        devices=(),
+        threads=2,
+        tracking_store="sqlite:///mlflow.db",
+        cache="cache",
+        plugins={},
+        data={},
+        mended=(),
+        problems=(),
+    )
+    lines = [line for line in describe(diagnosis) if line.startswith("load ")]
+    assert [line.partition(",")[0] for line in lines] == (["load       12.3"] if is_shown else [])
 
 
 def test_a_worker_that_cannot_start_is_a_problem(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
