@@ -59,7 +59,7 @@ class ImageFolder(ImageFiles, name="imagefolder"):
         if root.is_file() and root.name.endswith(TAR_SUFFIXES):
             raise bb.DataError(f"{root} is a tar archive, which cannot be read directly", hint="unpack it")
         if not root.exists():
-            raise bb.DataError(f"no images at {root}: it does not exist", hint=LAYOUT_HINT)
+            raise bb.DataError(f"no --data is given, and no images are at {root}: it does not exist", hint=LAYOUT_HINT)
         with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
             class_names, items, note = find_items(files, self)
         read = reader(root, max_file_bytes=MAX_FILE_BYTES)

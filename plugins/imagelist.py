@@ -100,7 +100,7 @@ def find_table(root: Path) -> Path:
     if root.is_file():
         return root
     if not root.is_dir():
-        raise bb.DataError(f"no list of images at {root}: it does not exist", hint=HINT)
+        raise bb.DataError(f"no --data is given, and no list of images is at {root}: it does not exist", hint=HINT)
     with open_files(root, max_file_bytes=MAX_FILE_BYTES) as files:
         tables = [root / name for name in files.files_in("") if name.endswith(".csv")]
     if len(tables) != 1:

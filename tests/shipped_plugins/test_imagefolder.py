@@ -558,7 +558,7 @@ def test_a_link_that_leads_back_brings_no_image_twice(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     error = refusal(tmp_path / "nowhere")
-    assert "nowhere: it does not exist" in error.message
+    assert error.message == f"no --data is given, and no images are at {tmp_path / 'nowhere'}: it does not exist"
     assert "one folder per class" in error.hint
 
 
