@@ -280,7 +280,10 @@ def _where(dataset: DatasetStatus) -> str:
     if dataset.problem:
         return dataset.problem
     if dataset.path is None:
-        return f"not here; bench data fetch {dataset.name}" if dataset.download_bytes else "nothing to fetch"
+        if not dataset.has_files:
+            return "needs no files"
+        remedy = f"bench data fetch {dataset.name}" if dataset.download_bytes else f"--data {dataset.name}=PATH"
+        return f"not here; {remedy}"
     return f"{variables.DATA}: {dataset.path}" if dataset.is_for_all else dataset.path
 
 

@@ -115,8 +115,8 @@ def open_dataset(
 class DatasetStatus:
     """Where the images of a dataset are and the space they take; ``path`` is None if they are not here.
 
-    ``is_for_all``: the path was named for all datasets, so that its images may be another dataset's. ``problem`` says
-    what is wrong with the path that was named.
+    ``has_files`` tells whether it reads files, and does not make its images. ``is_for_all``: the path was named for all
+    datasets, so that its images may be another dataset's. ``problem`` says what is wrong with the path that was named.
     """
 
     name: str
@@ -124,6 +124,7 @@ class DatasetStatus:
     num_bytes: int | None
     download_bytes: int | None
     decoded_bytes: int
+    has_files: bool
     is_for_all: bool = False
     problem: str = ""
 
@@ -148,6 +149,7 @@ def _describe(entry: Entry, paths: DataPaths) -> DatasetStatus:
         num_bytes=sum(status.st_size for _, status in files_below(path)) if here and not is_for_all else None,
         download_bytes=entry.download.num_bytes if entry.download else None,
         decoded_bytes=cache.cached_bytes(entry.name),
+        has_files=entry.has_files,
         is_for_all=is_for_all,
         problem=problem,
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 import inspect
+import os
 import types
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ _LIMITS = {
     "max_length": "length <= {}",
     "pattern": "like {}",
 }
+_NOWHERE = Path(os.devnull) / "nowhere"
+"""A path that never exists."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Param:
 class Entry:
     """One plugin. ``summary`` is the first line of its docstring, and ``doc`` all of it.
 
-    ``augmentation`` is that of a dataset if a trial names none; "" for other kinds.
+    ``augmentation`` is that of a dataset if a trial names none; "" for other kinds. ``has_files`` tells whether a
+    dataset reads files.
     """
 
     kind: str
@@ -56,6 +61,7 @@ class Entry:
     download_facts: dict[str, Any] | None
     sha256: dict[str, str]
     augmentation: str
+    has_files: bool
 
     @property
     def download(self) -> Download | Downloads | None:
@@ -96,7 +102,17 @@ def describe(cls: type[Plugin], origin: str) -> Entry:
         download_facts=asdict(download) if download else None,
         sha256=dict(getattr(cls, "sha256", {})),
         augmentation=getattr(cls, "augmentation", ""),
+        has_files=_has_files(cls),
     )
+
+
+def _has_files(cls: type[Plugin]) -> bool:
+    """Tell whether a plugin is a dataset that reads files, wherever they may be."""
+    sources = getattr(cls(), "sources", None)
+    try:
+        return sources is not None and sources(_NOWHERE) != ()
+    except Exception:  # noqa: BLE001 - a plugin may look into its files
+        return True
 
 
 def names_of_params(cls: type[Plugin]) -> list[str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from io import BytesIO
@@ -67,7 +68,9 @@ def test_list_says_what_is_here_and_how_to_get_what_is_not() -> None:
     assert result.exit_code == 0
     assert "not here; bench data fetch tinyimage10" in result.stdout
     assert "248.1 MB" in result.stdout
-    assert "nothing to fetch" in result.stdout
+    assert re.search(r"medmnist +not here; --data medmnist=PATH", result.stdout)
+    assert re.search(r"imagelist +not here; --data imagelist=PATH", result.stdout)
+    assert re.search(r"digits +needs no files", result.stdout)
     assert str(cache_folder() / "decoded") in result.stdout.replace("\n", "")
 
 
@@ -90,6 +93,7 @@ def test_list_knows_the_place_in_bench_data_and_the_size_of_the_decoded_copy(
         "num_bytes": None,
         "download_bytes": None,
         "decoded_bytes": 5000,
+        "has_files": False,
         "is_for_all": False,
         "problem": "",
     }
