@@ -9,6 +9,7 @@
     metric_values.py           the numbers of a trial that can be compared, their units, and targets
     cells.py                   one metric of one configuration, beside the baseline
     contrasts.py               the test that decides: pairs of seeds, or Welch's
+    guessing.py                whether a trial is better than guessing
     learning.py                how many seeds of a configuration learned anything
     intervals.py               the mean, deviation and confidence interval of values, or of a fraction
     corrections.py             Holm's and Bonferroni's corrections for many comparisons

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from benchbench.compare.guessing import best_guess, guessing, is_better_than_guessing
+from benchbench.compare.images import records_by_dataset
 from benchbench.compare.metric_values import PER_EPOCH, with_first_epoch_only
 from benchbench.config.kinds import KINDS
 
@@ -38,6 +40,7 @@ def caveats(configurations: Sequence[Configuration], metrics: Sequence[Metric], 
     return tuple(
         sentence
         for sentences in (
+            _guessing_warnings(records),
             _row_warnings(records, keys),
             _machine_warnings(configurations),
             time_warnings(records, metrics),
@@ -88,6 +91,15 @@ def _first_epoch_warnings(records: Sequence[Record], metrics: Iterable[Metric]) 
     number = len(with_first_epoch_only(records))
     if names and number:
         yield f"{names}: left out for {number} of {len(records)} trials, whose only epoch is the first, which is slower"
+
+
+def _guessing_warnings(records: Sequence[Record]) -> Iterator[str]:
+    for name, trials in records_by_dataset(records).items():
+        if not any(map(is_better_than_guessing, trials)):
+            yield (
+                f"no trial on {name} is clearly better than guessing, {guessing(max(trials, key=best_guess))}:"
+                " train longer, check the images, or test on more of them, before you compare"
+            )
 
 
 def _row_warnings(records: Sequence[Record], keys: Keys) -> Iterator[str]:

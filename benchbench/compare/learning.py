@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
 
+from benchbench.compare.guessing import accuracy, best_guess, chance, is_better_than_guessing, predicts_one_class
 from benchbench.compare.images import records_by_dataset
 from benchbench.compare.intervals import wilson
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 ENDED = ("finished", "failed")
 """How trials end that do not go on: interrupted ones are resumed."""
-
-GUESSING = 0.99
-"""The quantile of random guessing up to which a trial's accuracy counts as guessing."""
 
 NEAR_CHANCE = 0.1, 0.25
 """Limits of the guessing threshold above chance, as fractions of the median gain of trials that beat guessing."""
@@ -69,16 +66,16 @@ def not_learned(records: Sequence[Record]) -> frozenset[str]:
 
 
 def _at_chance(records: Sequence[Record]) -> Iterable[str]:
-    gains = {record.attempt: _accuracy(record) - _chance(record) for record in records}
-    guesses = {record.attempt: _guess(record) - _chance(record) for record in records}
-    beyond = [gain for attempt, gain in gains.items() if gain > guesses[attempt]]
+    gains = {record.attempt: accuracy(record) - chance(record) for record in records}
+    guesses = {record.attempt: best_guess(record) - chance(record) for record in records}
+    beyond = [gains[record.attempt] for record in records if is_better_than_guessing(record)]
     if not beyond:
-        return [record.attempt for record in records if _predicts_one_class(record)]
+        return [record.attempt for record in records if predicts_one_class(record)]
     low, high = (fraction * float(np.median(beyond)) for fraction in NEAR_CHANCE)
     return [
         record.attempt
         for record in records
-        if gains[record.attempt] <= np.clip(guesses[record.attempt], low, high) or _predicts_one_class(record)
+        if gains[record.attempt] <= np.clip(guesses[record.attempt], low, high) or predicts_one_class(record)
     ]
 
 
@@ -128,26 +125,3 @@ def luck_p(ours: Mapping[str, Record], baseline: Mapping[str, Record], at_chance
 def _fisher(ours: int, learned: int, one: Learning, other: Learning) -> float:
     table = [[ours, one.num_ended - ours], [learned - ours, other.num_ended - (learned - ours)]]
     return float(stats.fisher_exact(table).pvalue)
-
-
-def _accuracy(record: Record) -> float:
-    return record.final.test_accuracy if record.final else 0.0
-
-
-def _chance(record: Record) -> float:
-    return 1 / max(len(record.data.class_names), 1)
-
-
-def _guess(record: Record) -> float:
-    """Return the accuracy that 99 of 100 guesses do not exceed."""
-    return _best_guess(max(record.data.splits["test"].num_images, 1), _chance(record))
-
-
-@lru_cache
-def _best_guess(num_images: int, chance: float) -> float:
-    return float(stats.binom.ppf(GUESSING, num_images, chance)) / num_images
-
-
-def _predicts_one_class(record: Record) -> bool:
-    accuracies = sorted(record.final.test_accuracy_per_class.values()) if record.final else []
-    return len(accuracies) > 1 and accuracies[-1] == 1 and accuracies[-2] == 0

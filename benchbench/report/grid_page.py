@@ -131,6 +131,7 @@ def _comparison(comparison: Comparison, below: Sequence[str]) -> Iterator[str]:
     yield from _plot(comparison)
     yield from _table(comparison)
     yield from _verdicts(comparison)
+    yield from (f"Warning: {warning}\n" for warning in comparison.warnings)
 
 
 def _plot(comparison: Comparison) -> Iterator[str]:
@@ -159,7 +160,6 @@ def _verdicts(comparison: Comparison) -> Iterator[str]:
             yield from (_verdict(row, metric) for metric in comparison.metrics)
     yield ""
     yield f"{formatting.caption(comparison, comparison.metrics[0], marks_best=False)}\n"
-    yield from (f"Warning: {warning}\n" for warning in comparison.warnings)
 
 
 def _verdict(row: Row, metric: Metric) -> str:

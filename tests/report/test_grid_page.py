@@ -104,6 +104,12 @@ def test_one_configuration_has_results_and_no_verdicts(grid: GridFile) -> None:
     assert "Against" not in text
 
 
+def test_a_warning_is_shown_of_one_configuration_too(grid: GridFile) -> None:
+    alone = replace(grid, question=grid.question.model_copy(update={"baseline": {}}))
+    text = page(alone, made_records.configuration(0.1, [0.30, 0.33, 0.40]), num_trials=3).note
+    assert "Warning: no trial on squares is clearly better than guessing" in text
+
+
 def test_a_question_without_an_answer_is_said_and_the_rest_stays(grid: GridFile) -> None:
     odd = replace(grid, question=grid.question.model_copy(update={"metrics": ("tset_accuracy",)}))
     made = page(odd, [*LOW, *HIGH])
