@@ -192,7 +192,7 @@ class AdaptiveProgress:
         if decision.outcome == "decided" and cell.contrast is not None:
             kind = "equivalent" if decision.is_same else direction(cell.contrast, Metric.named(cell.metric).better)
             claim = f"the same within {self.question.margin:g} points" if decision.is_same else kind
-            among = ", among seeds that learned" if cell.of_learned else ""
+            among = f", among {cell.among}" if cell.among else ""
             text = f"{claim} at {seeds} seeds ({p}; level of this look {decision.level:.2g}){among}"
             return replace(cell.verdict, kind=kind, words=text, corrected_p=None)
         if decision.p_value is None:

@@ -41,7 +41,7 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
 def _learned(row: Row, baseline: Row, units: str) -> str:
     ours, theirs = row.learning, baseline.learning
     return (
-        f"{row.display_name} learned in {ours.num_learned} of {ours.num_ended} {units},"
+        f"{row.display_name} {ours.criterion} in {ours.num_learned} of {ours.num_ended} {units},"
         f" {baseline.display_name} in {theirs.num_learned} of {theirs.num_ended}."
     )
 
@@ -61,7 +61,7 @@ def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, comparison: 
     count = f"{contrast.n[0]} and {contrast.n[1]}" if contrast.n[0] != contrast.n[1] else f"{contrast.n[0]}"
     measure = f"{metric.name}, " if metric.is_ratio else ""
     evidence = f"{measure}{formatting.percent(comparison.confidence)}: {low} to {high}; {count} {_unit_of(comparison)}"
-    among = "Among seeds that learned, " if cell.of_learned else ""
+    among = f"Among {cell.among}, " if cell.among else ""
     if verdict.kind in DIFFERENT:
         doubt = f"; {verdict.doubt}" if verdict.doubt else ""
         return f"{among}{name} {_difference(contrast, metric, baseline)} ({evidence}){doubt}."
@@ -70,7 +70,8 @@ def _sentence(name: str, baseline: str, cell: Cell, metric: Metric, comparison: 
         return f"{among}{name} and {baseline} are {same} in {metric.name} ({evidence})."
     change = f"{_change(formatting.size(contrast.estimate, metric), metric)} ({evidence})"
     if verdict.kind == "not distinguishable":
-        luck = "; it may be chance that only one learned" if contrast.luck_p else ""
+        criterion = comparison.baseline.learning.criterion
+        luck = f"; it may be chance that only one {criterion}" if contrast.luck_p else ""
         return f"{among}{name} and {baseline} are not distinguishable in {metric.name}: {change}{luck}."
     return f"{name} and {baseline}, {metric.name}: {change}; {verdict.words}."
 

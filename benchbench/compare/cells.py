@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare.configurations import Configuration
     from benchbench.compare.contrasts import Contrast, Values
+    from benchbench.compare.learning import Criterion
     from benchbench.compare.metric_values import Metric
     from benchbench.records.record import Record
 
@@ -30,7 +31,8 @@ class Cell:
     ``values`` has the value of each finished trial by seed, or None if the trial never reached the target. Such trials
     ran for at least ``limit`` epochs or seconds. ``summary`` only covers trials with a value and, if only some seeds of
     the row learned, those that did. ``median`` counts trials without one as longer than all others, and is None if the
-    median trial has none. ``of_learned`` tells whether the contrast is one of the seeds that learned alone.
+    median trial has none. ``among`` says of which seeds alone the contrast is, such as ``seeds that learned``, and is
+    empty if it is of all.
     """
 
     metric: str
@@ -40,7 +42,7 @@ class Cell:
     median: float | None
     contrast: Contrast | None
     verdict: Verdict
-    of_learned: bool = False
+    among: str = ""
 
     @property
     def num_reached(self) -> int:
@@ -60,6 +62,8 @@ class Cell:
 class CellMaker:
     """Makes the cells of a table: ``numbers`` are by attempt, and ``at_chance`` names attempts that did not learn.
 
+    ``criterion`` is what the others did.
+
     If a t test shows a difference, a permutation test is made as well, provided that it could reach ``level``, the
     level of a verdict in this table.
     """
@@ -67,6 +71,7 @@ class CellMaker:
     baseline: Configuration
     numbers: Mapping[str, Numbers]
     at_chance: frozenset[str]
+    criterion: Criterion
     confidence: float
     level: float
 
@@ -92,14 +97,15 @@ class CellMaker:
         sides = tested_trials(configuration, self.baseline, metric, self.at_chance)
         ours, theirs = (self._values(side, metric) for side in sides)
         is_mixed = sides != (configuration.finished, self.baseline.finished)
-        why = _obstacle(ours, theirs, metric, ending="learned" if is_mixed else "finished")
+        among = f"seeds that {self.criterion}" if is_mixed else ""
+        why = _obstacle(ours, theirs, metric, ending=self.criterion if is_mixed else "finished")
         if why:
-            return replace(cell, verdict=not_compared(why), of_learned=is_mixed)
+            return replace(cell, verdict=not_compared(why), among=among)
         change = self._contrast(_whole(ours), _whole(theirs), metric)
         at_chance = self.at_chance if metric.is_quality else frozenset[str]()
         p_value, by_luck = p_value_above_luck(change.p_value, sides, at_chance)
         change = replace(change, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck)
-        return replace(cell, contrast=change, of_learned=is_mixed)
+        return replace(cell, contrast=change, among=among)
 
     def _contrast(self, ours: Values, theirs: Values, metric: Metric) -> Contrast:
         change = contrast(ours, theirs, as_ratio=metric.is_ratio, confidence=self.confidence)

@@ -16,7 +16,7 @@ from benchbench.compare.configurations import (
     one_per_trial,
     printed_name,
 )
-from benchbench.compare.learning import count_learned, fisher_p, not_learned
+from benchbench.compare.learning import count_learned, criterion_of, fisher_p, not_learned
 from benchbench.compare.metric_values import Metric, Target, find_metrics, values_by_attempt
 from benchbench.compare.verdicts import POINTS, Judge, with_learning_verdict
 from benchbench.config.compare_section import read_comparison
@@ -149,12 +149,13 @@ def _compare_rows(
     pooled: Sequence[str],
 ) -> tuple[Row, ...]:
     """Return the rows with their numbers and tests, but without verdicts."""
-    at_chance = not_learned([record for each in configurations for record in each.trials.values()])
+    trials = [record for each in configurations for record in each.trials.values()]
     baseline = find_configuration(configurations, question.baseline, pooled=pooled)
     maker = CellMaker(
         baseline=baseline,
         numbers=numbers,
-        at_chance=at_chance,
+        at_chance=not_learned(trials),
+        criterion=criterion_of(trials),
         confidence=question.confidence,
         level=_permutation_level(configurations, metrics, question),
     )
@@ -180,7 +181,8 @@ def _row(configuration: Configuration, maker: CellMaker, metrics: Sequence[Metri
 def _learning(configuration: Configuration, maker: CellMaker) -> Learning:
     """Return how many seeds learned, with Fisher's test against the baseline if there are enough."""
     learned, baseline_learned = (
-        count_learned(each, maker.at_chance, confidence=maker.confidence) for each in (configuration, maker.baseline)
+        count_learned(each, maker.at_chance, maker.criterion, confidence=maker.confidence)
+        for each in (configuration, maker.baseline)
     )
     if configuration is maker.baseline or fewest_seeds(configuration.trials, maker.baseline.trials) < MIN_SEEDS:
         return learned
@@ -213,7 +215,9 @@ def _judged(rows: Sequence[Row], metrics: Sequence[Metric], question: Question) 
     """Return the rows with their verdicts, corrected for the number of all comparisons."""
     p_values = _p_values(rows)
     margin = None if question.margin is None else question.margin / POINTS
-    judge = Judge(1 - question.confidence, max(len(p_values), 1), _permutation_level(rows, metrics, question), margin)
+    level = _permutation_level(rows, metrics, question)
+    criterion = rows[0].learning.criterion
+    judge = Judge(1 - question.confidence, max(len(p_values), 1), level, margin, criterion)
     corrected = dict(zip(p_values, judge.correct(list(p_values.values())), strict=True))
     baseline = next(row for row in rows if row.is_baseline)
     return tuple(
@@ -236,5 +240,5 @@ def _judged_cell(cell: Cell, corrected_p: float | None, metric: Metric, judge: J
     if cell.contrast:
         has_margin = metric.unit == "fraction"
         verdict = judge.verdict(cell.contrast, corrected_p, metric.better, has_margin=has_margin)
-    words = f"{verdict.words}, among seeds that learned" if cell.of_learned else verdict.words
+    words = f"{verdict.words}, among {cell.among}" if cell.among else verdict.words
     return replace(cell, verdict=replace(verdict, words=words))

@@ -194,16 +194,18 @@ def _interval_of_mean(cell: Cell, metric: Metric) -> str:
 
 def _learning_table(comparison: Comparison) -> TextTable:
     fraction = f"{formatting.percent(comparison.confidence)} of the fraction"
+    criterion = comparison.baseline.learning.criterion
+    did = "are better than guessing" if criterion == "learned" else "predict more than one class"
     columns: list[Column[Row]] = [
         *_name_columns(comparison.by),
-        Column("learned", lambda row: f"{row.learning.num_learned} of {row.learning.num_ended}", is_number=True),
+        Column(criterion, lambda row: f"{row.learning.num_learned} of {row.learning.num_ended}", is_number=True),
         Column(fraction, lambda row: formatting.fractions(row.learning.interval), is_number=True),
         Column("others", lambda row: formatting.statuses(row.learning.others)),
         Column("verdict", lambda row: row.learning.verdict),
     ]
     units = "trials" if comparison.pooled else "seeds"
-    below = f"{units} that finished and are better than guessing (%); Wilson's intervals, Fisher's exact test"
-    return table_of(f"{units} that learned", columns, comparison.rows, (below,))
+    below = f"{units} that finished and {did} (%); Wilson's intervals, Fisher's exact test"
+    return table_of(f"{units} that {criterion}", columns, comparison.rows, (below,))
 
 
 def _name_columns(by: Sequence[str]) -> list[Column[Row]]:

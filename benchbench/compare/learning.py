@@ -2,14 +2,15 @@
 
 If some seeds of a configuration learn and others do not, a mean of both describes neither, and no t test holds.
 How many learned is then a result of its own, with Wilson's interval and Fisher's exact test, and accuracies are those
-of the seeds that learned.
+of the seeds that learned. If no trial is better than guessing, none learned, and those that predict several classes
+are counted and compared instead.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import stats
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from benchbench.compare.intervals import Interval
     from benchbench.records.record import Record
 
+Criterion = Literal["learned", "predicted several classes"]
+"""What seeds must have done to count."""
+
 ENDED = ("finished", "failed")
 """How trials end that do not go on: interrupted ones are resumed."""
 
@@ -36,6 +40,8 @@ NEAR_CHANCE = 0.1, 0.25
 class Learning:
     """How many seeds of a configuration learned, of all that ended, and how the others ended.
 
+    If no trial of the comparison is better than guessing, ``criterion`` is ``predicted several classes``, and
+    ``num_learned`` is the number of seeds that did.
     ``interval`` is Wilson's, of the fraction that learned. ``p_value`` is Fisher's against the baseline, None if there
     is no baseline or the numbers are too small to reach the level, and ``corrected_p`` the same after correction.
     """
@@ -44,6 +50,7 @@ class Learning:
     num_ended: int
     others: dict[str, int]
     interval: Interval | None
+    criterion: Criterion = "learned"
     p_value: float | None = None
     corrected_p: float | None = None
     verdict: str = ""
@@ -59,10 +66,18 @@ def not_learned(records: Sequence[Record]) -> frozenset[str]:
 
     Such a trial predicts a single class, or its test accuracy is near chance, 1 / classes: within what 99 of 100
     guesses reach on as many images, but no less than a tenth and no more than a quarter of the way to the median of
-    the trials on the same dataset that are beyond that.
+    the trials on the same dataset that are beyond that. If no trial on any dataset is, only those that predict a single
+    class are returned.
     """
     finished = [record for record in records if record.status == "finished" and record.final]
+    if criterion_of(finished) != "learned":
+        return frozenset(record.attempt for record in finished if predicts_one_class(record))
     return frozenset(attempt for group in records_by_dataset(finished).values() for attempt in _at_chance(group))
+
+
+def criterion_of(records: Iterable[Record]) -> Criterion:
+    """Return what seeds must have done to count in a comparison of these trials."""
+    return "learned" if any(map(is_better_than_guessing, records)) else "predicted several classes"
 
 
 def _at_chance(records: Sequence[Record]) -> Iterable[str]:
@@ -70,7 +85,7 @@ def _at_chance(records: Sequence[Record]) -> Iterable[str]:
     guesses = {record.attempt: best_guess(record) - chance(record) for record in records}
     beyond = [gains[record.attempt] for record in records if is_better_than_guessing(record)]
     if not beyond:
-        return [record.attempt for record in records if predicts_one_class(record)]
+        return [record.attempt for record in records]
     low, high = (fraction * float(np.median(beyond)) for fraction in NEAR_CHANCE)
     return [
         record.attempt
@@ -79,17 +94,22 @@ def _at_chance(records: Sequence[Record]) -> Iterable[str]:
     ]
 
 
-def count_learned(configuration: Configuration, at_chance: frozenset[str], *, confidence: float) -> Learning:
+def count_learned(
+    configuration: Configuration, at_chance: frozenset[str], criterion: Criterion, *, confidence: float
+) -> Learning:
     """Return how many seeds of a configuration learned. Trials that still run, or were interrupted, have not ended."""
+    unlike = "at chance" if criterion == "learned" else "with one class"
     endings = Counter(
-        "at chance" if record.attempt in at_chance else record.status
+        unlike if record.attempt in at_chance else record.status
         for record in configuration.trials.values()
         if record.status in ENDED
     )
     num_learned, num_ended = endings.pop("finished", 0), sum(endings.values())
     num_ended += num_learned
     interval = wilson(num_learned / num_ended, num_ended, confidence=confidence) if num_ended else None
-    return Learning(num_learned=num_learned, num_ended=num_ended, others=dict(endings), interval=interval)
+    return Learning(
+        num_learned=num_learned, num_ended=num_ended, others=dict(endings), interval=interval, criterion=criterion
+    )
 
 
 def fisher_p(ours: Learning, baseline: Learning, *, level: float) -> float | None:

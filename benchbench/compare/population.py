@@ -24,7 +24,7 @@ from benchbench.compare.configurations import configurations_of, find_configurat
 from benchbench.compare.contrasts import pairs
 from benchbench.compare.corrections import holm
 from benchbench.compare.intervals import Interval
-from benchbench.compare.learning import not_learned
+from benchbench.compare.learning import criterion_of, not_learned
 from benchbench.compare.metric_values import Metric
 from benchbench.config.design import MIN_SEEDS
 from benchbench.errors import SpecError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from benchbench.compare.learning import Criterion
     from benchbench.config.compare_section import Question
     from benchbench.records.known_runs import Predictions
     from benchbench.records.record import Record
@@ -51,7 +52,8 @@ class PopulationRow:
 
     ``estimate`` is the difference of test accuracies, ``n`` the seeds of both sides, ``seed_fraction`` how much of the
     variance of the estimate is that of seeds: more seeds do not lessen the rest, more test images would. Without enough
-    seeds, ``interval``, ``p_value`` and ``seed_fraction`` are None; without any that learned, so is the estimate.
+    seeds, ``interval``, ``p_value`` and ``seed_fraction`` are None; without any that did what ``criterion`` says, so is
+    the estimate.
     ``num_seeds`` and ``luck_p`` are as in :class:`~benchbench.compare.contrasts.Contrast`. ``level`` is what
     ``corrected_p`` was judged at.
     """
@@ -68,13 +70,14 @@ class PopulationRow:
     corrected_p: float | None = None
     luck_p: float | None = None
     num_seeds: int | None = None
+    criterion: Criterion = "learned"
     level: float | None = None
 
     @property
     def words(self) -> str:
         """Return the verdict."""
         if self.estimate is None:
-            return "not compared: no seed of one of the two has finished and learned"
+            return f"not compared: no seed of one of the two has finished and {self.criterion}"
         if self.corrected_p is None or self.level is None:
             is_few = min(*self.n, self.num_seeds or 0) < MIN_SEEDS
             few = f"too few seeds, a verdict needs {MIN_SEEDS}"
@@ -114,7 +117,8 @@ def compare_populations(
             correct = [_correct(side, predictions) for side in sides]
             compared = compare_over_images(*correct, confidence=question.confidence, name=configuration.name)
             p_value, by_luck = p_value_above_luck(compared.p_value, sides, at_chance)
-            compared_rows.append(replace(compared, num_seeds=fewest_seeds(*sides), p_value=p_value, luck_p=by_luck))
+            compared = replace(compared, p_value=p_value, luck_p=by_luck)
+            compared_rows.append(replace(compared, num_seeds=fewest_seeds(*sides), criterion=criterion_of(trials)))
     return PopulationComparison(
         baseline.name, question.confidence, _judged(compared_rows, level=1 - question.confidence)
     )

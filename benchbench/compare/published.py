@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.intervals import Interval, Summary, prediction_interval, summarize
-from benchbench.compare.learning import not_learned
+from benchbench.compare.learning import criterion_of, not_learned
 from benchbench.compare.metric_values import Target, find_metrics, values_of
 from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import varying
@@ -63,7 +63,8 @@ def against_published(
     ``within noise``          farther, but inside the prediction interval
     ``differs``               outside it
     ``not judged``            fewer than two values of ours, values that are all the same and not theirs, or an
-                              accuracy or a loss of seeds of which only some learned
+                              accuracy or a loss of seeds of which only some learned or, if no trial is better than
+                              guessing, only some predict several classes
     ========================  ==================================================================================
 
     Raises :class:`SpecError` for a row that several configurations belong to, and if no row has a trial at all.
@@ -71,14 +72,14 @@ def against_published(
     trials = one_per_trial(records)
     reached = [Target.of(metric, value) for metric, value in (targets or {}).items()]
     values = {record.attempt: values_of(record, reached) for record in trials}
-    at_chance = not_learned(trials)
+    at_chance, criterion = not_learned(trials), criterion_of(trials)
     known = [table for table in values.values() if table]
     rows = []
     for number, row in enumerate(expected, start=1):
         where = f"[[expected]] {number}"
         (metric,) = find_metrics([row.metric], known)
         check_value(metric.name, row.value, where=where)
-        rows.append(_row(row, metric, _matching(row, trials, where), values, at_chance, confidence))
+        rows.append(_row(row, metric, _matching(row, trials, where), values, at_chance, criterion, confidence))
     if rows and not any(row.statuses for row in rows):
         raise SpecError(
             f"[[expected]] matches no trial: {'; '.join(dict.fromkeys(row.name for row in rows))}",
@@ -110,6 +111,7 @@ def _row(
     trials: Sequence[Record],
     values: Mapping[str, Mapping[str, float | None]],
     at_chance: Collection[str],
+    criterion: str,
     confidence: float,
 ) -> PublishedRow:
     num_trials, trials = len(trials), _trials_on_newest_images(trials)
@@ -123,7 +125,7 @@ def _row(
         judgement, why, prediction = "not judged", f"{len(ours)} of {len(numbers)} trials have a value", None
     learned = [record.attempt not in at_chance for record in trials if record.status == "finished"]
     if metric.is_quality and any(learned) and not all(learned):  # no mean and spread describe both kinds
-        judgement, why, prediction = "not judged", f"{sum(learned)} of {len(learned)} trials learned", None
+        judgement, why, prediction = "not judged", f"{sum(learned)} of {len(learned)} trials {criterion}", None
     if len(trials) < num_trials:
         others = f"{num_trials - len(trials)} trials on other images are left out"
         why = f"{why}; {others}" if why else others

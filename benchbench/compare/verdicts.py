@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchbench.compare.contrasts import Contrast
-    from benchbench.compare.learning import Learning
+    from benchbench.compare.learning import Criterion, Learning
     from benchbench.records.metric_names import Better
 
 Kind = Literal[
@@ -56,7 +56,8 @@ class Verdict:
 class Judge:
     """Judges the contrasts of one table: ``level`` is the chance of any false verdict in all of it.
 
-    ``permutation_level`` is that of a permutation test beside one of its t tests.
+    ``permutation_level`` is that of a permutation test beside one of its t tests. ``criterion`` is what seeds must have
+    done to count.
     With a ``margin``, in the units of the values, differences may also be shown to be smaller than it. In each
     comparison only one of the two claims can be false, so that Bonferroni's correction for the number of comparisons
     covers both; Holm's would not.
@@ -66,6 +67,7 @@ class Judge:
     num_comparisons: int
     permutation_level: float
     margin: float | None = None
+    criterion: Criterion = "learned"
 
     def correct(self, p_values: Sequence[float]) -> list[float]:
         """Return the p values after correction for their number."""
@@ -93,7 +95,7 @@ class Judge:
         text = f"not distinguishable with {_count(contrast.n)}"
         if contrast.luck_p == contrast.p_value:
             chance = p_value(contrast.p_value, self.level)
-            text += f"; it may be chance that only one learned, with all of its seeds ({chance})"
+            text += f"; it may be chance that only one {self.criterion}, with all of its seeds ({chance})"
         else:
             text += self._advice(contrast)
         return Verdict("not distinguishable", text, corrected_p=corrected_p, equivalence_p=same_p)
@@ -141,13 +143,14 @@ def with_learning_verdict(ours: Learning, corrected_p: float | None, baseline: L
     if not (ours.num_ended and baseline.num_ended):
         return replace(ours, verdict="not compared: nothing has ended")
     if ours.all_learned and baseline.all_learned:
-        return replace(ours, verdict="equal: all learned")
+        return replace(ours, verdict=f"equal: all {ours.criterion}")
     if corrected_p is None:
         return replace(ours, verdict="too few seeds for a verdict")
     rates = [side.num_learned / side.num_ended for side in (ours, baseline)]
     kind = "not distinguishable"
     if corrected_p < level:
-        kind = "learns more often" if rates[0] > rates[1] else "learns less often"
+        verb = "learns" if ours.criterion == "learned" else "predicts several classes"
+        kind = f"{verb} {'more' if rates[0] > rates[1] else 'less'} often"
     return replace(ours, corrected_p=corrected_p, verdict=f"{kind} ({p_value(corrected_p, level)})")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare.cells import tested_trials
 from benchbench.compare.intervals import summarize, wilson
-from benchbench.compare.learning import not_learned
+from benchbench.compare.learning import criterion_of, not_learned
 from benchbench.compare.metric_values import Metric
 from benchbench.records import file_names
 from benchbench.records.metric_names import TEST_ACCURACY
@@ -17,6 +17,7 @@ from benchbench.report.kept_files import read_per_class
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchbench.compare.learning import Criterion
     from benchbench.records.record import Record
     from benchbench.report.subject import Subject
 
@@ -44,12 +45,16 @@ class ClassCell:
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Classes in their order, their numbers of test images, and a cell for each in each configuration."""
+    """Classes in their order, their numbers of test images, and a cell for each in each configuration.
+
+    ``criterion`` says of which seeds the accuracies are, if any of a configuration meets it.
+    """
 
     class_names: tuple[str, ...]
     images: tuple[int | None, ...]
     columns: tuple[tuple[ClassCell, ...], ...]
     confidence: float
+    criterion: Criterion
 
 
 def class_table(subject: Subject) -> ClassTable:
@@ -59,7 +64,8 @@ def class_table(subject: Subject) -> ClassTable:
     A single trial, or seeds that all have the same value, has Wilson's interval over its images.
     """
     confidence = subject.comparison.confidence
-    at_chance = not_learned([record for each in subject.configurations for record in each.trials.values()])
+    trials = [record for each in subject.configurations for record in each.trials.values()]
+    at_chance = not_learned(trials)
     accuracy = Metric.named(TEST_ACCURACY)
     tested = [list(tested_trials(each, each, accuracy, at_chance)[0].values()) for each in subject.configurations]
     class_names = tuple(
@@ -75,7 +81,7 @@ def class_table(subject: Subject) -> ClassTable:
         class_name: {image_counts.get(class_name) for image_counts in counts} - {None} for class_name in class_names
     }
     images = tuple(each.pop() if len(each) == 1 else None for each in numbers.values())
-    return ClassTable(class_names, images, columns, confidence)
+    return ClassTable(class_names, images, columns, confidence, criterion_of(trials))
 
 
 def _cell(records: Sequence[Record], class_name: str, num_images: int | None, confidence: float) -> ClassCell:

@@ -111,7 +111,7 @@ def class_cells(table: ClassTable, subject: Subject) -> SortableTable:
     columns = ("class", "test images", *subject.names)
     caption = (
         f"Test accuracy by class with {100 * table.confidence:.6g} % intervals. t: Student's interval of the mean over"
-        " seeds, without those that did not learn if others did. Wilson: of a single trial, or seeds that are all"
+        f" the seeds that {table.criterion}, if any did. Wilson: of a single trial, or seeds that are all"
         " equal, Wilson's interval over the images."
     )
     return SortableTable("classes-table", caption, columns, rows, frozenset(range(1, len(columns))))

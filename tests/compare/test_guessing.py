@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from scipy import stats
-from support.comparisons import HIGH, LOW
+from support.comparisons import HIGH, LOW, question
 from support.made_records import configuration, made, spec
 
-from benchbench.compare import compare_records
+from benchbench.compare import against_published, compare_records
+from benchbench.compare.answer import answer
+from benchbench.compare.comparison_tables import metric_tables
 from benchbench.compare.guessing import best_guess, is_better_than_guessing
+from benchbench.config.compare_section import Expected
+from benchbench.config.spec import PluginSpec
 
 if TYPE_CHECKING:
     from benchbench.records.record import Record
@@ -53,3 +57,41 @@ def test_a_trial_that_always_predicts_the_largest_class_is_no_better_than_guessi
     records = [of_one_class(seed, 0.8) for seed in range(3)]
     assert not any(map(is_better_than_guessing, records))
     assert WARNING in compare_records(records).warnings
+
+
+def test_without_a_trial_better_than_guessing_none_is_said_to_have_learned() -> None:
+    base = configuration(LOW, [0.40, 0.42, 0.41, 0.40])
+    comparison = compare_records([*base, *configuration(HIGH, [0.22, 0.25, 0.21]), of_one_class(3, 1 / 3, lr=HIGH)])
+    row, tables, sentences = comparison.rows[1], metric_tables(comparison), answer(comparison)
+    assert row.cells["test_accuracy"].verdict.words.endswith(", among seeds that predicted several classes")
+    assert tables[-1].rows[1][1:4] == ("3 of 4", "30.1 .. 95.4", "1 with one class")
+    assert tables[-1].title == "seeds that predicted several classes"
+    assert tables[-1].below[0].startswith("seeds that finished and predict more than one class (%)")
+    assert sentences[0].startswith("Among seeds that predicted several classes, optimizer.lr=0.005 is")
+    assert sentences[-1] == (
+        "optimizer.lr=0.005 predicted several classes in 3 of 4 seeds, optimizer.lr=0.001 in 4 of 4."
+    )
+    assert "learned" not in str((sentences, tables, row.learning.verdict))
+
+
+def test_verdicts_of_guesses_do_not_say_that_they_learned_either() -> None:
+    six = [of_one_class(seed, 1 / 3, lr=HIGH) for seed in range(6)]
+    rarely = compare_records([*configuration(LOW, [0.4, 0.41, 0.42, 0.4, 0.41, 0.4]), *six]).rows[1]
+    assert rarely.learning.verdict.startswith("predicts several classes less often (p = ")
+    few = compare_records([*configuration(LOW, [0.4, 0.41, 0.42]), *six[:3]], question(confidence=0.99))
+    assert "only one predicted several classes, with all" in few.rows[1].cells["test_accuracy"].verdict.words
+    assert "only one predicted several classes." in answer(few)[0]
+
+
+def test_a_published_number_is_not_judged_by_guesses_of_which_some_are_of_a_single_class() -> None:
+    records = [*configuration(LOW, [0.40, 0.42, 0.41]), of_one_class(3, 1 / 3)]
+    expected = Expected(where={"optimizer.lr": LOW}, metric="test_accuracy", value=0.6, source="Table 1")
+    (row,) = against_published(records, [expected])
+    assert row.why == "3 of 4 trials predicted several classes"
+
+
+def test_trials_on_a_dataset_of_guesses_did_not_learn_if_those_on_another_did() -> None:
+    other = PluginSpec("circles", 1, {})
+    guesses = [made(replace(spec(seed), dataset=other), accuracy) for seed, accuracy in enumerate([0.4, 0.42, 0.38])]
+    rows = compare_records([*configuration(LOW, [0.7, 0.72, 0.71]), *guesses], question(by=["dataset"])).rows
+    assert [row.learning.num_learned for row in rows] == [3, 0]

@@ -133,3 +133,11 @@ def test_a_configuration_of_which_no_seed_learned_has_no_difference_among_those_
     (row,) = compare_populations(records, told, QUESTION).rows
     assert row.estimate is None
     assert row.words == "not compared: no seed of one of the two has finished and learned"
+
+
+def test_of_guesses_no_seed_is_said_to_have_learned() -> None:
+    failed = [ended(spec(seed, lr=0.1), "failed") for seed in range(3)]
+    records = [*failed, *configuration(0.2, [0.3] * 3)]
+    told = {record.attempt: predictions(np.arange(10) < 3) for record in records if record.status == "finished"}
+    (row,) = compare_populations(records, told, QUESTION).rows
+    assert row.words == "not compared: no seed of one of the two has finished and predicted several classes"

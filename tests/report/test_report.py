@@ -248,6 +248,13 @@ def test_accuracies_by_class_are_of_the_seeds_that_learned_as_in_the_comparison(
     assert [cell.accuracy for cell in column] == list(goldfish_alone.values())
 
 
+@pytest.mark.parametrize(("accuracy", "criterion"), [(0.75, "learned"), (0.4, "predicted several classes")])
+def test_accuracies_by_class_say_of_which_seeds_they_are(tmp_path: Path, accuracy: float, criterion: str) -> None:
+    one_row = subject([made(spec(seed), accuracy) for seed in range(3)], tmp_path)
+    caption = report_tables.class_cells(class_table(one_row), one_row).caption
+    assert f"over the seeds that {criterion}, if any did." in caption
+
+
 def test_a_class_that_two_datasets_have_has_no_single_number_of_images(tmp_path: Path) -> None:
     other = replace(journals.SPEC.dataset, name="circles")
     records = [made(spec(0)), made(spec(0, dataset=other))]
