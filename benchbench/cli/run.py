@@ -172,6 +172,7 @@ def show_end(record: Record, console: Console) -> None:
     """Print what a trial came to: accuracies, accuracy per class, times, and the line that opens it in MLflow."""
     from rich.text import Text
 
+    from benchbench.compare.guessing import guessing, is_better_than_guessing
     from benchbench.tracking import how_to_open
 
     if record.final is not None:
@@ -188,6 +189,11 @@ def show_end(record: Record, console: Console) -> None:
         console.print(f"lowest validation loss in epoch {final.best_val_loss_epoch}{overfits}")
         if record.spec.select != "last":
             console.print(f"evaluated: the network of epoch {final.selected_epoch}")
+        if not is_better_than_guessing(record):
+            console.print(
+                f"the test accuracy is not clearly better than guessing, {guessing(record)}:"
+                " train longer, check the images, or test on more of them"
+            )
     if record.times is not None:
         console.print(times_line(record.times))
     for note in record.notes:

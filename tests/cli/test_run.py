@@ -1,5 +1,6 @@
 """``bench run`` as a user types it: real processes, real MLflow on SQLite."""
 
+import io
 import json
 import os
 import re
@@ -14,8 +15,12 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from rich.console import Console
 from support import commands
+from support.made_records import made, spec
 from support.paths import PLUGINS
+
+from benchbench.cli.run import show_end
 
 TINY = ("tiny", "digits", "--plugins", PLUGINS / "tiny.py", "--batch-size", 100, "--lr", 0.01)
 UNRULY = ("unruly", "digits", "--plugins", PLUGINS / "unruly.py", "--batch-size", 100)
@@ -311,6 +316,17 @@ def test_the_options_of_all_commands_leave_those_of_a_plugins_command_alone(benc
     for words, expected in ((("--level", "high"), "hello world high\n"), (("--debug",), "hello world low\n")):
         done = bench("greet", "world", *words, BENCH_PLUGINS="greet.py")
         assert (done.returncode, done.stdout) == (0, expected), done.stderr
+
+
+@pytest.mark.parametrize(("accuracy", "is_guess"), [(16 / 30, True), (17 / 30, False)])
+def test_the_end_of_a_run_says_if_it_is_no_better_than_guessing(accuracy: float, is_guess: bool) -> None:
+    console = Console(file=io.StringIO(), width=300)
+    show_end(made(spec(), accuracy), console)
+    remark = (
+        "the test accuracy is not clearly better than guessing, which gets 33.3 % of 30 test images right on average"
+        " and up to 53.3 % by luck: train longer, check the images, or test on more of them\n"
+    )
+    assert (remark in console.file.getvalue()) == is_guess
 
 
 def test_help_imports_nothing_heavy() -> None:
