@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from benchbench.compare.guessing import best_guess, guessing, is_better_than_guessing
+from benchbench.compare.guessing import guessing, is_better_than_guessing
 from benchbench.compare.images import records_by_dataset
 from benchbench.compare.metric_values import PER_EPOCH, with_first_epoch_only
 from benchbench.config.kinds import KINDS
@@ -97,9 +97,13 @@ def _guessing_warnings(records: Sequence[Record]) -> Iterator[str]:
     for name, trials in records_by_dataset(records).items():
         if not any(map(is_better_than_guessing, trials)):
             yield (
-                f"no trial on {name} is clearly better than guessing, {guessing(max(trials, key=best_guess))}:"
+                f"no trial on {name} is clearly better than guessing, {guessing(max(trials, key=_test_accuracy))}:"
                 " train longer, check the images, or test on more of them, before you compare"
             )
+
+
+def _test_accuracy(record: Record) -> float:
+    return record.final.test_accuracy if record.final else 0.0
 
 
 def _row_warnings(records: Sequence[Record], keys: Keys) -> Iterator[str]:

@@ -64,10 +64,10 @@ class Learning:
 def not_learned(records: Sequence[Record]) -> frozenset[str]:
     """Return the attempts of the finished trials that are no better than guessing.
 
-    Such a trial predicts a single class, or its test accuracy is near chance, 1 / classes: within what 99 of 100
-    guesses reach on as many images, but no less than a tenth and no more than a quarter of the way to the median of
-    the trials on the same dataset that are beyond that. If no trial on any dataset is, only those that predict a single
-    class are returned.
+    Such a trial predicts a single class, or its :func:`~benchbench.compare.guessing.accuracy` is near chance,
+    1 / classes: within what 99 of 100 guesses reach on as many images, but no less than a tenth and no more than a
+    quarter of the way to the median of the trials on the same dataset that are beyond that. If no trial on any dataset
+    is, only those that predict a single class are returned.
     """
     finished = [record for record in records if record.status == "finished" and record.final]
     if criterion_of(finished) != "learned":

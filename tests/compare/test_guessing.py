@@ -18,6 +18,8 @@ from benchbench.config.compare_section import Expected
 from benchbench.config.spec import PluginSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchbench.records.record import Record
 
 WARNING = (
@@ -26,14 +28,17 @@ WARNING = (
 )
 
 
-def of_one_class(seed: int, accuracy: float, *, lr: float = LOW) -> Record:
-    """Return a trial that predicts a single class, which so many of the test images have."""
+def of_classes(seed: int, accuracy: float, accuracies: Sequence[float], *, lr: float = LOW) -> Record:
+    """Return a trial with these accuracies by class."""
     record = made(spec(seed, lr=lr), accuracy)
     assert record.final is not None
-    names = record.data.class_names
-    return replace(
-        record, final=replace(record.final, test_accuracy_per_class=dict.fromkeys(names, 0.0) | {names[0]: 1.0})
-    )
+    per_class = dict(zip(record.data.class_names, accuracies, strict=True))
+    return replace(record, final=replace(record.final, test_accuracy_per_class=per_class))
+
+
+def of_one_class(seed: int, accuracy: float, *, lr: float = LOW) -> Record:
+    """Return a trial that predicts a single class, which so many of the test images have."""
+    return of_classes(seed, accuracy, [1, 0, 0], lr=lr)
 
 
 @pytest.mark.parametrize(("num_images", "num_classes"), [(1, 2), (18, 3), (1000, 10), (10_000, 200)])
@@ -56,7 +61,17 @@ def test_a_warning_says_that_no_trial_is_better_than_guessing() -> None:
 def test_a_trial_that_always_predicts_the_largest_class_is_no_better_than_guessing() -> None:
     records = [of_one_class(seed, 0.8) for seed in range(3)]
     assert not any(map(is_better_than_guessing, records))
-    assert WARNING in compare_records(records).warnings
+    assert "no trial on squares is clearly better than guessing" in compare_records(records).warnings[0]
+
+
+def test_a_trial_that_mostly_predicts_the_largest_class_is_no_better_than_guessing() -> None:
+    """The classes have 24, 3 and 3 test images."""
+    mostly, better = of_classes(0, 23 / 30, [22 / 24, 1 / 3, 0]), of_classes(1, 26 / 30, [22 / 24, 2 / 3, 2 / 3])
+    assert [is_better_than_guessing(record) for record in (mostly, better)] == [False, True]
+    (row,) = compare_records([mostly, better]).rows
+    assert (row.learning.num_learned, row.learning.others) == (1, {"at chance": 1})
+    (warning,) = compare_records([mostly]).warnings
+    assert "up to 53.3 % by luck, and more by predicting the largest class: train longer" in warning
 
 
 def test_without_a_trial_better_than_guessing_none_is_said_to_have_learned() -> None:

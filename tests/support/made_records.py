@@ -33,7 +33,12 @@ def events(of: Spec, accuracy: float = 0.75, *, seconds: float = 4.5, val: float
     attempt = f"20260101-{number // 10_000:06}-{number % 10_000:08}"
     begun = replace(journals.started(attempt), spec=of, timestamp_ms=journals.START_MS + 1000 * number)
     end = journals.finished()
-    final = replace(end.final, test_accuracy=accuracy, val_accuracy=accuracy if val is None else val)
+    final = replace(
+        end.final,
+        test_accuracy=accuracy,
+        val_accuracy=accuracy if val is None else val,
+        test_accuracy_per_class=dict.fromkeys(journals.CLASSES, accuracy),
+    )
     times = Times(load=1.0, train=seconds, eval=0.75, other=0.25, wall=seconds + 2)
     epochs = [journals.epoch(number) for number in (1, 2, 3)]
     return [begun, *epochs, replace(end, final=final, times=times)]
