@@ -199,7 +199,7 @@ CheckpointEvery = Annotated[
         metavar="SECONDS",
         help="Shortest time between checkpoints, which are written after epochs; 0: after every epoch.",
         min=0,
-        show_default="60, or longer if writing takes over 1 % of the time",
+        show_default="as short as takes 1 % of the time",
     ),
 ]
 KeepCheckpoints = Annotated[

@@ -96,7 +96,7 @@ class Drive:
     def run(self, jobs: Iterable[TrialJob], executor: Executor) -> Ending:
         """Run the jobs and return how each ended.
 
-        SIGINT, SIGTERM and SIGHUP stop the trials after their batch, a second one of the first two at once.
+        SIGINT, SIGTERM and SIGHUP stop the trials after their batch or epoch, a second one of the first two at once.
         """
         running = _Running(self, deque(jobs), Interrupts(executor, self.watcher.note))
         with running.interrupts.caught():
@@ -282,7 +282,7 @@ def _last_event(death: Died, *, num_interrupts: int) -> Failed:
     if death.is_requested:
         return Failed(status="killed", error=Error(kind=StoppedError.__name__, message=death.reason))
     if num_interrupts:
-        message = f"its worker was ended before it could stop after its batch: {death.reason}"
+        message = f"its worker was ended before it could stop: {death.reason}"
         return Failed(status="killed", error=Error(kind=StoppedError.__name__, message=message))
     hint = "if memory ran out, try a smaller --batch-size or dataset.image_size"
     return Failed(status="failed", error=Error(kind=WorkerDiedError.__name__, message=death.reason, hint=hint))

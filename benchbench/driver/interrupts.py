@@ -1,6 +1,7 @@
 """Signals while trials run.
 
-The first SIGINT or SIGTERM asks for a stop after the current batch, the second stops at once. A terminal that closes
+The first SIGINT or SIGTERM asks for a stop, which loses no finished epoch if the running one is short; the second
+stops at once. A terminal that closes
 (SIGHUP) also asks for a stop, but never stops at once, since both the shell and the system may send it. SIGTSTP
 (Ctrl-Z) suspends the workers with this process: they have their own process groups, so the terminal does not.
 """
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STOPPING = "stopping after this batch; interrupt again to stop at once"
+STOPPING = "stopping after this batch or a short epoch; interrupt again to stop at once"
 
 
 class Interrupted(KeyboardInterrupt):

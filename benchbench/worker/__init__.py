@@ -14,6 +14,7 @@
     torch_settings.py        torch's process-wide settings, restored before each trial
     environment.py           variables that would change what torch computes, removed before it is imported
     trial.py                 one trial from start to end
+    stopping.py              stops a trial on request, after a short epoch if finished ones would be lost
     resume_notes.py          notes on what is not as it was when a resumed trial began
     train.py                 the training loop
     finished_steps.py        counts steps when the device has finished them

@@ -31,6 +31,7 @@ from benchbench.worker.final_evaluation import final_of
 from benchbench.worker.out_of_memory import memory_errors_named
 from benchbench.worker.resume_notes import resume_note
 from benchbench.worker.setup import prepare
+from benchbench.worker.stopping import StopsLosingNothing
 from benchbench.worker.subnormal_weights import slow_epoch_note
 from benchbench.worker.system_metrics import SystemSampler, is_noisy
 from benchbench.worker.train import BatchCounter, are_undefined, evaluate, fit
@@ -156,10 +157,13 @@ class _Trial:
         self._on_status = on_status
         self._checkpoint = Path(job.folder) / file_names.CHECKPOINT
         self._shorter = None if job.resume and self._checkpoint.exists() else job.continues
-        self._cadence = checkpoint.Cadence(job.training.checkpoint_every)
+        self._cadence = checkpoint.Cadence(
+            job.training.checkpoint_every, first_cost_seconds=checkpoint.expected_seconds(ready.learner)
+        )
         self._epochs: list[EpochFinished] = []
         self._notes: list[str] = []
         self._can_resume = True
+        self._num_saved = 0
         self._has_noted_slow_epoch = False
         self._split_name = "val"
 
@@ -204,6 +208,7 @@ class _Trial:
         """Count the epochs trained before, and return the event with notes on what changed since the trial began."""
         ready = self._ready
         self._epochs = list(ready.epochs)
+        self._num_saved = len(self._epochs)
         self._clock.add(ready.times)
         self._counter.restart(num_trained=len(self._epochs) * len(ready.train))
         note = resume_note(self._job, ready, began=self._began, shorter=self._shorter)
@@ -213,6 +218,7 @@ class _Trial:
         spec = self._job.spec
         self._on_status("training")
         device = self._ready.learner.acceleration.device
+        counter = StopsLosingNothing(self._counter, self._on_status)
         reset_peak(device)
         # Graphs of a GPU allocate when they are recorded. While they are replayed, torch counts their memory as free.
         keeps_peak = device.type == "cuda" and self._ready.learner.acceleration.compiled
@@ -224,7 +230,7 @@ class _Trial:
                 seed=spec.seed,
                 epochs=range(len(self._epochs) + 1, spec.epochs + 1),
                 clock=self._clock,
-                counter=self._counter,
+                counter=counter,
             ):
                 system = sampler.means()
                 measured = replace(
@@ -237,7 +243,10 @@ class _Trial:
                 yield self._epochs[-1]
                 # An epoch that is not finite ends the trial: its weights are not worth the last good checkpoint.
                 if epoch.is_finite:
-                    self._save_checkpoint()
+                    self._save_checkpoint(is_due=counter.is_stopping())
+                    is_at_risk = self._can_resume and self._num_saved < len(self._epochs)
+                    counter.ended(epoch, is_at_risk=is_at_risk)
+                    counter.check()
 
     def _note_slow_epoch(self, epoch: Epoch) -> None:
         """Note why an epoch was slow, once, if that is to be seen in the weights."""
@@ -271,6 +280,7 @@ class _Trial:
             self._notes.append(f"{error.message}; {error.hint}")
             self._on_status(self._notes[-1])
             return
+        self._num_saved = len(self._epochs)
         after = self._clock.times()
         self._cadence.written(after.wall, cost_seconds=after.checkpoint - times.checkpoint)
 

@@ -180,7 +180,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_whole_group_and_still_ends_well(bench:
     terminal.expect(r"batch \d+/150000")
     terminal.expect("best val")
     terminal.sendintr()
-    terminal.expect("stopping after this batch")
+    terminal.expect("stopping after this batch or a short epoch")
     terminal.expect("killed")
     terminal.expect(pexpect.EOF)
     terminal.close()

@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 import torch
 from support import journals
+from support.counters import LoneCounter
 from support.paths import PLUGINS
 
 from benchbench.config.spec import Draft
 from benchbench.config.training_options import TrainingOptions
-from benchbench.errors import SpecError
+from benchbench.errors import SpecError, StoppedError
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.jobs import Continued, OtherAttempts, TrialJob
 from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.claim import Claim
-from benchbench.records.events import EpochFinished, Event, Finished, Resumed, Started
+from benchbench.records.events import EpochFinished, Event, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record
+from benchbench.worker import stopping
 from benchbench.worker.accelerate import Case
 from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.lever import Layers
@@ -330,19 +332,84 @@ def test_a_checkpoint_of_another_spec_is_not_taken(registry: Registry, counter: 
 
 
 def test_checkpoints_are_due_when_asked_for_or_when_they_cost_little() -> None:
-    asked = Cadence(5)
+    asked = Cadence(5, first_cost_seconds=1)
     assert not asked.is_due(4)
     assert asked.is_due(5)
     asked.written(5, cost_seconds=3)
     assert not asked.is_due(9)
     assert asked.is_due(10)
 
-    careful = Cadence(None)
+    careful = Cadence(None, first_cost_seconds=100)
     assert not careful.is_due(59)
     assert careful.is_due(60)
     careful.written(60, cost_seconds=2)
     assert not careful.is_due(259)
     assert careful.is_due(260)
+
+
+def test_small_checkpoints_are_due_as_often_as_they_cost_one_percent_of_the_time() -> None:
+    cadence = Cadence(None, first_cost_seconds=0.01)
+    assert not cadence.is_due(0.9)
+    assert cadence.is_due(1.1)
+    cadence.written(1.1, cost_seconds=0.05)
+    assert not cadence.is_due(6)
+    assert cadence.is_due(6.2)
+
+
+class StopDuring(LoneCounter):
+    """Asks for a stop from this training batch on."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def trained(self) -> None:
+        super().trained()
+        self.check()
+
+    def check(self) -> None:
+        if self.num_trained >= self.batch:
+            raise StoppedError("stopped on request")
+
+
+def run_and_resume(registry: Registry, folder: Path, *, stop_in: int) -> tuple[list[Event], Resumed, list[str]]:
+    """Stop a trial whose checkpoints are not due, and return its events, the first when it resumes, and statuses."""
+    options = TrainingOptions(device="cpu", checkpoint_every=3600, artifacts="none")
+    job = replace(make_job(registry, folder), training=options)
+    told: list[str] = []
+
+    def on_status(text: str, *_: int) -> None:
+        told.append(text)
+
+    events = list(run_trial(job, registry, counter=StopDuring(stop_in), on_status=on_status))
+    resumed = next(run_trial(replace(job, resume=True), registry, counter=LoneCounter()))
+    assert isinstance(resumed, Resumed)
+    return events, resumed, told
+
+
+# Batch 30 is in the middle of the second epoch.
+def test_a_stop_in_a_short_epoch_loses_no_finished_epoch(registry: Registry, tmp_path: Path) -> None:
+    events, resumed, told = run_and_resume(registry, tmp_path, stop_in=30)
+    ended = events[-1]
+    assert isinstance(ended, Failed)
+    assert ended.status == "killed"
+    assert len(values(events)) == resumed.num_epochs == 2
+    assert "training to the end of this epoch, so that none is lost" in told
+
+
+def test_a_stop_before_the_first_epoch_has_ended_stops_at_once(registry: Registry, tmp_path: Path) -> None:
+    events, resumed, told = run_and_resume(registry, tmp_path, stop_in=3)
+    assert not values(events)
+    assert resumed.num_epochs == 0
+    assert not any("to the end" in text for text in told)
+
+
+def test_a_stop_in_a_long_epoch_does_not_wait_for_its_end(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "PATIENCE_SECONDS", -1.0)
+    events, resumed, _ = run_and_resume(registry, tmp_path, stop_in=30)
+    assert len(values(events)) == 1
+    assert resumed.num_epochs == 0
 
 
 RECIPES: dict[str, dict[str, Any]] = {
