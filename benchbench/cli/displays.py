@@ -153,7 +153,7 @@ class RunDisplay(Display):
                 if record.attempt != self._attempt:
                     self._print(Text(headline(record), style="bold"))
                 self._attempt = record.attempt
-                if text := starting_note(event):
+                if text := starting_note(event, record):
                     self.note(text)
                 if self._bars:
                     self._bars.hide("status", "pieces", job.folder)
@@ -169,6 +169,11 @@ class RunDisplay(Display):
                 if self._bars:
                     self._bars.hide(job.folder)
                     self._bars.show("status", "drawing figures and sending to MLflow")
+
+    def repeated(self, job: TrialJob, epoch: Epoch, record: Record) -> None:
+        """Show a line like that of its first time."""
+        del job
+        self.note(f"{epoch_line(epoch, record)}  again")
 
 
 class GridDisplay(Display):
@@ -235,7 +240,7 @@ class GridDisplay(Display):
                     self._bars.show(
                         job.folder, describe_spec(job.spec, self._names), total=_num_batches(record), unit="batch"
                     )
-                if text := starting_note(event):
+                if text := starting_note(event, record):
                     self.note(f"{describe_spec(job.spec, self._names)}: {text}")
             case EpochFinished():
                 self._advise_if_noisy(event.epoch, record)

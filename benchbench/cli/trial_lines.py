@@ -44,10 +44,11 @@ def epoch_line(epoch: Epoch, record: Record) -> str:
     )
 
 
-def starting_note(event: Started | Resumed) -> str:
+def starting_note(event: Started | Resumed, record: Record) -> str:
     """Return a note on a trial that starts or resumes; usually empty for one that starts."""
     if event.event == "resumed":
-        return "; ".join(filter(None, (f"resuming after epoch {event.num_epochs}", event.note)))
+        again = _trained_again(event.num_epochs + 1, len(record.epochs))
+        return "; ".join(filter(None, (f"resuming after epoch {event.num_epochs}", again, event.note)))
     skipped, dropped = event.data.skipped, event.acceleration.get("dropped", "")
     notes = (
         event.data.note,
@@ -55,6 +56,14 @@ def starting_note(event: Started | Resumed) -> str:
         f"not accelerated: {dropped}" if dropped else "",
     )
     return "; ".join(filter(None, notes))
+
+
+def _trained_again(first: int, last: int) -> str:
+    """Return which epochs a trial that is resumed trains again, and why; nothing if there are none."""
+    if first > last:
+        return ""
+    epochs = f"epoch {last} is" if first == last else f"epochs {first} to {last} are"
+    return f"{epochs} trained again, being later than the last checkpoint"
 
 
 def trial_line(record: Record) -> str:

@@ -141,6 +141,7 @@ class _Running:
     has_waited: bool = False
     deaths: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
+    num_resumed: dict[str, int] = field(default_factory=dict)
 
     def choose_next(self, num_next: int) -> None:
         """Take trials that another call has finished, or trains now, out of the next ones that wait."""
@@ -248,7 +249,12 @@ class _Running:
         journal = _journal(job)
         before = self._record(job, journal)
         if before is not None and isinstance(event, EpochFinished) and before.has_epoch(event.epoch):
-            return  # trained again after an interruption: the journal has it already
+            # The journal has it already: it is from the checkpoint, or was trained again after an interruption.
+            if event.epoch.epoch > self.num_resumed.get(job.attempt, 0):
+                self.drive.watcher.repeated(job, event.epoch, before)
+            return
+        if isinstance(event, Resumed):
+            self.num_resumed[job.attempt] = event.num_epochs
         if isinstance(event, Started | Resumed):
             varied = self.drive.varied.get(job.attempt, "")
             continued = job.continues.spec_id if job.continues else ""

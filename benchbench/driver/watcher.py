@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from benchbench.driver.plan import Planned
     from benchbench.protocol.jobs import TimingJob, TrialJob
     from benchbench.protocol.timing_messages import Round
-    from benchbench.records.events import Event
+    from benchbench.records.events import Epoch, Event
     from benchbench.records.record import Record
 
 
@@ -64,6 +64,9 @@ class Watcher:
 
     def event(self, job: TrialJob, event: Event, record: Record) -> None:
         """Receive an event of a trial, and the record that includes it."""
+
+    def repeated(self, job: TrialJob, epoch: Epoch, record: Record) -> None:
+        """Receive an epoch that was trained again since it ended after the checkpoint; the record has it already."""
 
     def finished_elsewhere(self, job: TrialJob, record: Record) -> None:
         """Receive a trial that is not trained here, since another call has finished it meanwhile."""

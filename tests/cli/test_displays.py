@@ -12,7 +12,7 @@ from support import journals
 
 from benchbench import variables
 from benchbench.cli.displays import GridDisplay, RunDisplay
-from benchbench.cli.trial_lines import epoch_line
+from benchbench.cli.trial_lines import epoch_line, starting_note
 from benchbench.driver.plan import Planned
 from benchbench.protocol.jobs import Resolved, TrialJob
 from benchbench.records.record import Record
@@ -117,6 +117,23 @@ def test_a_call_says_once_how_to_train_faster_beside_other_processes(
             record = record.then(event)
             display.event(JOB, event, record)
     assert shown(console).count("OMP_WAIT_POLICY=passive may train many times faster") == is_advised
+
+
+def test_a_resumed_trial_says_which_epochs_it_trains_again_and_shows_them() -> None:
+    console = Console(file=StringIO(), width=80)
+    record = Record.of([journals.started(), *map(journals.epoch, (1, 2, 3))])
+    with RunDisplay(console) as display:
+        display.event(JOB, journals.resumed(1), record)
+        display.repeated(JOB, record.epochs[1], record)
+    lines = shown(console).splitlines()
+    assert "resuming after epoch 1; epochs 2 to 3 are trained again, being later than the last checkpoint" in lines
+    assert lines[-1].startswith("epoch 2/3  train")
+    assert lines[-1].endswith("again")
+
+
+def test_a_trial_resumed_at_its_last_epoch_says_nothing_of_epochs_trained_again() -> None:
+    record = Record.of([journals.started(), journals.epoch(1)])
+    assert starting_note(journals.resumed(1), record) == "resuming after epoch 1"
 
 
 def test_a_grid_shows_a_line_for_each_trial_and_the_batches_of_those_that_run() -> None:

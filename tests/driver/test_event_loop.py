@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from benchbench.executors import TrialMessage
     from benchbench.records.calls import Call
+    from benchbench.records.events import Epoch
+    from benchbench.records.record import Record
 
 
 class Told:
@@ -76,6 +78,28 @@ def test_a_trial_whose_second_worker_is_refused_has_ended_and_can_be_resumed(tmp
     assert outcome.record.error is not None
     assert outcome.record.error.message == "the GPU is full"
     assert Journal(tmp_path / "a").is_interrupted()
+
+
+class Repeats(Watcher):
+    """Keeps the numbers of the epochs that were trained again."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+
+    def repeated(self, job: TrialJob, epoch: Epoch, record: Record) -> None:
+        assert record.has_epoch(epoch)
+        self.epochs.append(epoch.epoch)
+
+
+def test_epochs_trained_again_are_told_and_those_of_the_checkpoint_are_not(tmp_path: Path) -> None:
+    (job,) = jobs(tmp_path, "a")
+    epochs = [journals.epoch(number) for number in (1, 2, 3)]
+    for event in (journals.started("a"), *epochs):
+        Journal(tmp_path / "a").append(event)
+    watcher = Repeats()
+    ending = replace(drive(), watcher=watcher).run([job], Told(journals.resumed(1), *epochs, journals.finished()))
+    assert watcher.epochs == [2, 3]
+    assert [len(outcome.record.epochs) for outcome in ending.outcomes if outcome.record] == [3]
 
 
 def test_events_of_one_trial_never_reach_the_journal_of_another(tmp_path: Path) -> None:
