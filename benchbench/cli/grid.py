@@ -201,9 +201,11 @@ def show_command_after_plan(result: GridResult, of_file: Path | None, experiment
 
 
 def _how_to_go_on(*, again: bool, fresh: bool) -> str:
-    if fresh:
-        return "without --fresh, to resume"
-    return "again resumes the interrupted trials, and trains the others once more" if again else "again, to resume"
+    from benchbench.cli.output import how_to_resume
+
+    if again and not fresh:
+        return "again resumes the interrupted trials, and trains the others once more"
+    return how_to_resume(fresh=fresh)
 
 
 def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:

@@ -55,6 +55,11 @@ def predict_command(run: MlflowRun, experiment: str) -> str:
     return f"bench predict {short_id(run.run_id)} IMAGES{option}"
 
 
+def how_to_resume(*, fresh: bool) -> str:
+    """Return how to repeat a command that was interrupted, so that it resumes."""
+    return "without --fresh, to resume" if fresh else "again, to resume"
+
+
 def terminal_width() -> int | None:
     """Return the width of the terminal, or None if standard output is not a terminal."""
     from rich.console import Console

@@ -160,9 +160,8 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
             )
         )
     show_end(record, console)
-    show_next_commands(
-        record, console, experiment=experiment, keeps_model=file_names.MODEL_FOLDER in kept_at(artifacts)
-    )
+    keeps_model = file_names.MODEL_FOLDER in kept_at(artifacts)
+    show_next_commands(record, console, experiment=experiment, keeps_model=keeps_model, fresh=fresh)
     if as_json:
         print_json(json.loads(record.to_json()))
     raise typer.Exit(options.EXIT_CODES["killed" if is_interrupted else record.status])
@@ -208,13 +207,17 @@ def show_end(record: Record, console: Console) -> None:
         console.print(Text(how_to_open(record.mlflow)), soft_wrap=True)
 
 
-def show_next_commands(record: Record, console: Console, *, experiment: str, keeps_model: bool) -> None:
-    """Print the commands that a trial which finished can be followed by."""
+def show_next_commands(
+    record: Record, console: Console, *, experiment: str, keeps_model: bool, fresh: bool = False
+) -> None:
+    """Print the commands that a trial can be followed by: one that finished, or one that was interrupted."""
     from rich.text import Text
 
-    from benchbench.cli.output import next_command, predict_command
+    from benchbench.cli.output import how_to_resume, next_command, predict_command
     from benchbench.records.events import MODEL_NOT_SAVED
 
+    if record.status == "killed":
+        console.print(f"next: the same command {how_to_resume(fresh=fresh)}")
     if record.status != "finished" or record.mlflow is None:
         return
     lines = [f"{next_command('compare', experiment, None)}  (after trials with other seeds or options)"]

@@ -88,6 +88,18 @@ def test_a_grid_ends_with_the_command_that_classifies_images_with_its_best_trial
     assert "the grid's run: " in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("fresh", "expected"),
+    [(False, "next: the same command again, to resume"), (True, "next: the same command without --fresh, to resume")],
+)
+def test_a_run_that_was_interrupted_says_how_to_resume_it(expected: str, *, fresh: bool) -> None:
+    record = Record.of([journals.started(), journals.epoch(1), journals.failed(status="killed")])
+    console = Console(file=StringIO(), width=80)
+    show_next_commands(record, console, experiment="bench", keeps_model=True, fresh=fresh)
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue().splitlines() == [expected]
+
+
 @pytest.mark.parametrize(("notes", "is_suggested"), [((), True), ((f"{MODEL_NOT_SAVED}: RuntimeError: no",), False)])
 def test_a_model_that_was_not_saved_is_not_suggested_for_predictions(
     notes: tuple[str, ...], *, is_suggested: bool
