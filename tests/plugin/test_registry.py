@@ -223,9 +223,9 @@ def test_listeners_and_commands_are_called_by_keyword(registry: Registry) -> Non
     assert [command.name for command in app.registered_commands] == ["hello"]
 
 
-def test_an_unknown_name_suggests_the_closest_one(registry: Registry) -> None:
+def test_an_unknown_name_suggests_the_closest_one() -> None:
     with pytest.raises(PluginError) as caught:
-        registry.get("model", "alexnett")
+        Registry.load().get("model", "alexnett")
     assert caught.value.message == "no model named 'alexnett'"
     assert caught.value.hint.startswith(
         "did you mean 'alexnet'?  all models: bench list models  a plugin in a file of your own: --plugins FILE"
@@ -233,12 +233,25 @@ def test_an_unknown_name_suggests_the_closest_one(registry: Registry) -> None:
 
 
 def test_an_unknown_name_mentions_the_broken_plugin_that_may_have_had_it() -> None:
-    file = PLUGINS / "broken" / "import_error.py"
+    file = PLUGINS / "broken" / "misspelt_hook.py"
     registry = Registry.load([file], only={str(file)})
     with pytest.raises(PluginError) as caught:
         registry.get("model", "wonder")
-    assert "import_error.py: ModuleNotFoundError" in caught.value.hint
+    assert caught.value.message == "no model named 'wonder'"
+    assert "misspelt_hook.py: no hook is named 'benchbench_model'" in caught.value.hint
     assert "bench doctor" in caught.value.hint
+
+
+def test_a_plugin_file_that_cannot_be_loaded_is_the_error_for_an_unknown_name(tmp_path: Path) -> None:
+    file = tmp_path / "bad.py"
+    file.write_text("import benchbench\n\ndef build(:\n    pass\n", encoding="utf-8")
+    other = PLUGINS / "broken" / "import_error.py"
+    registry = Registry.load([file, other], only={str(file), str(other)})
+    with pytest.raises(PluginError) as caught:
+        registry.get("model", "wonder")
+    assert caught.value.message == f"{file} cannot be loaded: SyntaxError: invalid syntax ({file}, line 3)"
+    assert "no model named 'wonder'" in caught.value.hint
+    assert f"nor can these be loaded: {other}" in caught.value.hint
 
 
 CLASH = PLUGINS / "clash.py"
