@@ -107,6 +107,7 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
         _left_out(
             _beside_classes(files, folders_of_splits.values() or [prefix], prefix), "they are in no class's folder"
         ),
+        _left_out(_without_images(files, folders_of_splits.get("train", prefix)), "they have no images in them"),
         _same_folders_inside(files, folders["train"]),
         taken_from_training({split_name: len(splits[split_name]) for split_name in taken if folders_of_splits}),
         too_few_to_split([name for name in items["train"] if not all(items[split_name][name] for split_name in taken)]),
@@ -202,6 +203,12 @@ def _beside_classes(files: Files, folders: Iterable[str], prefix: str) -> list[s
     """Return the images that lie beside folders of classes."""
     paths = (path for folder in folders for path in _image_files(files, folder.rstrip("/"), depth=0))
     return [path.lstrip("/").removeprefix(prefix) for path in paths]
+
+
+def _without_images(files: Files, folder: str) -> list[str]:
+    """Return the folders beside those of the classes that have no images in them."""
+    names = sorted(name for name in files.folders_in(folder.rstrip("/")) if is_shown(name))
+    return [name for name in names if not any(_image_files(files, f"{folder}{name}"))]
 
 
 def _left_out(names: Collection[str], reason: str) -> str:

@@ -525,6 +525,18 @@ def test_folders_that_are_left_out_beside_the_splits_are_named(tmp_path: Path) -
     assert facts.note == "left out, since they are no splits: unlabeled"
 
 
+def test_a_folder_of_a_class_without_images_is_named(tmp_path: Path) -> None:
+    classes = write(tmp_path / "classes", {"a": 8, "b": 8})
+    (classes / "c").mkdir()
+    (classes / ".hidden").mkdir()
+    facts = data_cache.load(dataset(), classes).facts
+    assert facts.class_names == ("a", "b")
+    assert facts.note == "left out, since they have no images in them: c"
+    splits = write(tmp_path / "splits", {f"{part}/{name}": 2 for part in ("train", "val", "test") for name in "ab"})
+    (splits / "train" / "c").mkdir()
+    assert data_cache.load(dataset(), splits).facts.note == "left out, since they have no images in them: c"
+
+
 def test_images_that_are_in_no_folder_of_a_class_are_named(tmp_path: Path) -> None:
     classes = write(tmp_path / "classes", {"a": 8, "b": 8})
     for row in range(7):
