@@ -14,11 +14,11 @@ from PIL import Image
 from benchbench.data.fit import BLACK, fit_image, pad_or_crop, planes, resize_images
 from benchbench.data.image_decoding import decode, opened, to_rgb, turn
 from benchbench.data.image_files import ImageFiles
-from benchbench.errors import DataError, error_text
+from benchbench.errors import DataError, error_text, listed
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 GREY, RGB = 1, 3
 MAX_PIXEL = 255
+MAX_NAMED = 20
+"""How many damaged files a message names."""
+
 _ONE_IMAGE, _SEVERAL = 3, 4
 
 
@@ -155,6 +158,27 @@ def _resized(images: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
     """Return images ``[N, C, H, W]`` scaled so that they fill this size, and their centre."""
     lazy = resize_images(images, (height, width))
     return np.stack([lazy.read(row) for row in range(len(images))])
+
+
+def unreadable(problems: Mapping[str, str]) -> DataError:
+    """Return the error for image files that cannot be read, by their names and what is wrong with each."""
+    named = [f"{name} ({problem})" for name, problem in problems.items()]
+    return DataError(
+        f"{len(named)} image{'s' * (len(named) > 1)} cannot be read: {listed(named, MAX_NAMED)}",
+        hint="repair them, or leave them out",
+    )
+
+
+def check_are_images(files: Iterable[Path]) -> None:
+    """Raise :class:`~benchbench.errors.DataError` for files that do not begin like images; nothing is decoded."""
+    problems = {}
+    for path in files:
+        try:
+            opened(path.read_bytes())
+        except Exception as error:  # noqa: BLE001 - Pillow's readers raise all sorts of errors on damaged files
+            problems[str(path)] = error_text(error)
+    if problems:
+        raise unreadable(problems)
 
 
 def read_files(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from benchbench.config.defaults import default_experiment
 from benchbench.data.file_states import leads_back
 from benchbench.data.image_files import image_suffixes, is_shown, suffix_of
+from benchbench.data.preparation import check_are_images
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import DataError
 from benchbench.processes import ask, exit_reason
@@ -19,6 +20,9 @@ from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+NUM_CHECKED = 100
+"""How many files are opened before the model is fetched, which takes seconds; more would take time themselves."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ def predict(
 
     watcher = watcher or Watcher()
     files = tuple(find_files(images))
+    check_are_images(map(Path, files[:NUM_CHECKED]))
     watcher.status("looking for the model")
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         model = fetch_model(run, experiment or default_experiment(), Path(folder), trust=trust)

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.data.preparation import MAX_PIXEL, Classifier, as_images, read_files
-from benchbench.errors import BenchError, DataError, listed
+from benchbench.data.preparation import MAX_PIXEL, Classifier, as_images, read_files, unreadable
+from benchbench.errors import BenchError, DataError
 from benchbench.processes import serve
 from benchbench.protocol.predictions import PredictRequest, PredictResponse
 from benchbench.records import file_names
@@ -42,9 +42,6 @@ in passes of 2, 4, 6 to 10, 12 and 15 images, never in passes of 16, 24, 32 and 
 """
 
 NO_IMAGES = "there are no images to predict"
-
-MAX_NAMED = 20
-"""How many damaged files a message names."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +113,7 @@ class Predictor:
             if not problems:
                 yield np.stack(images)
         if problems:
-            named = [f"{name} ({problem})" for name, problem in problems.items()]
-            raise DataError(
-                f"{len(problems)} image{'s' * (len(problems) > 1)} cannot be read: {listed(named, MAX_NAMED)}",
-                hint="repair them, or leave them out",
-            )
+            raise unreadable(problems)
 
     def _response(self, probabilities: NDArray[np.float32], names: Sequence[str]) -> PredictResponse:
         class_names = self.classifier.class_names

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from support.permissions import forbid
 
-from benchbench.driver.predict import find_files
+from benchbench.driver.predict import find_files, predict
+from benchbench.driver.watcher import Watcher
 from benchbench.errors import DataError
 from benchbench.protocol.predictions import PredictResponse
 from benchbench.records.json_adapter import json_adapter
@@ -28,6 +29,24 @@ def test_an_image_whose_name_no_text_can_hold_is_named_before_a_process_is_asked
 def test_a_name_that_no_file_can_have_is_no_image(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot look at .*: File name too long"):
         list(find_files(tmp_path / ("x" * 300)))
+
+
+def test_a_file_that_is_no_image_is_named_before_the_model_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
+    told = Told()
+    with pytest.raises(DataError, match=r"1 image cannot be read: .*notes.txt \(no image in a format"):
+        predict("no such run", tmp_path / "notes.txt", watcher=told)
+    assert not told.statuses
+
+
+class Told(Watcher):
+    """Keeps what is done before an answer."""
+
+    def __init__(self) -> None:
+        self.statuses: list[str] = []
+
+    def status(self, text: str) -> None:
+        self.statuses.append(text)
 
 
 def test_one_path_is_as_good_as_a_list_of_one(tmp_path: Path) -> None:
