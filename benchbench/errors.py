@@ -116,6 +116,11 @@ def listed(texts: Sequence[str], limit: int) -> str:
     return ", ".join(texts[:limit]) + more
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return such as ``1 epoch`` or ``1,200 epochs``; ``many`` is what follows other numbers, if not ``one`` and s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def closest(word: str, known: Iterable[str]) -> str:
     """Return ``"did you mean 'x'?"`` for the known word nearest to ``word``, or ``""``."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

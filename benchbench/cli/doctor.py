@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from benchbench.cli import options
+from benchbench.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def doctor(
 def describe(diagnosis: Diagnosis) -> Iterator[str]:
     """Yield the diagnosis as lines of text."""
     yield "versions   " + ", ".join(f"{name} {version}" for name, version in diagnosis.versions.items())
-    threads = f", {diagnosis.threads} threads for torch" if diagnosis.threads else ""
+    threads = f", {counted(diagnosis.threads, 'thread')} for torch" if diagnosis.threads else ""
     yield f"processor  {diagnosis.processor}, {diagnosis.cores} cores{threads}"
     if diagnosis.cores and diagnosis.load > diagnosis.cores:
         yield (
@@ -67,4 +68,4 @@ def describe(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"fixed      {mended}"
     for problem in diagnosis.problems:
         yield f"problem    {problem}"
-    yield "no problems" if not diagnosis.problems else f"{len(diagnosis.problems)} problem(s)"
+    yield "no problems" if not diagnosis.problems else counted(len(diagnosis.problems), "problem")

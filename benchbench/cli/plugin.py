@@ -13,6 +13,7 @@ import typer
 from benchbench.cli import options
 from benchbench.cli.list import complete_kind, read_kind
 from benchbench.config.kinds import KINDS
+from benchbench.errors import counted
 from benchbench.records.tracebacks import is_debugging
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def check_plugin(
     else:
         for report in reports:
             _print_report(report)
-        typer.echo(f"{num_failed} check(s) failed" if num_failed else "all checks passed")
+        typer.echo(f"{counted(num_failed, 'check')} failed" if num_failed else "all checks passed")
         _print_use(reports)
     if num_failed:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ import typer
 
 from benchbench.cli import options
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
+from benchbench.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def predict(
     if as_json:
         print_json({"run_id": predictions.run_id, "run": predictions.run_name, "images": list(_json_rows(predictions))})
     elif output:
-        typer.echo(f"wrote {output}: {len(predictions.predicted.images)} images, by {predictions.run_name}")
+        typer.echo(f"wrote {output}: {counted(len(predictions.predicted.images), 'image')}, by {predictions.run_name}")
         typer.echo(f"next: {next_command('report', experiment, None)}  (accuracies on the test images)")
     else:
         predicted = predictions.predicted

@@ -9,6 +9,7 @@ import typer
 from benchbench.cli import options
 from benchbench.config import defaults
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
+from benchbench.errors import counted
 
 if TYPE_CHECKING:
     from benchbench.compare.timing_ratios import TimedRow, TimedTable
@@ -173,7 +174,8 @@ def print_timings(timing: Timing, table: TimedTable) -> None:
     for warning in timing_warnings(timing):
         typer.echo(f"warning: {warning}")
     machine = timing.warmed[0].started.machine
-    typer.echo(f"{machine.device}, {machine.device_name or machine.processor}, {machine.num_threads} threads")
+    threads = counted(machine.num_threads, "thread")
+    typer.echo(f"{machine.device}, {machine.device_name or machine.processor}, {threads}")
 
 
 def _row(timing: Timing, row: TimedRow, variant: int) -> tuple[str, ...]:

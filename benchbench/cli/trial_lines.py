@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from benchbench.errors import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,7 +26,7 @@ def duration(seconds: float) -> str:
 def headline(record: Record) -> str:
     """Return one line that says what is trained on what: ``alexnet (57.0 M parameters) on digits ...``."""
     spec, machine = record.spec, record.machine
-    threads = f", {machine.num_threads} threads" if machine.device == "cpu" else f" ({machine.device_name})"
+    threads = f", {counted(machine.num_threads, 'thread')}" if machine.device == "cpu" else f" ({machine.device_name})"
     return (
         f"{spec.model.name} ({record.num_parameters / 1e6:.1f} M parameters) on {spec.dataset.name},"
         f" {spec.optimizer.name}, batch {spec.batch_size}, seed {spec.seed};"
@@ -72,7 +74,7 @@ def trial_line(record: Record) -> str:
     if record.final is not None:
         return f"val {record.final.val_accuracy:.1%}  test {record.final.test_accuracy:.1%}  {seconds}"
     why = record.error.message.partition("\n")[0] if record.error else ""
-    return f"{record.status} after {len(record.epochs)} epochs: {why}  {seconds}".rstrip()
+    return f"{record.status} after {counted(len(record.epochs), 'epoch')}: {why}  {seconds}".rstrip()
 
 
 def plan_line(plan: Sequence[Planned], *, num_jobs: int, is_most: bool = False) -> str:
@@ -84,7 +86,7 @@ def plan_line(plan: Sequence[Planned], *, num_jobs: int, is_most: bool = False) 
     stale = sum(bool(item.stale) and item.action == "skip" for item in plan)
     num_elsewhere = sum(item.is_elsewhere for item in plan)
     parts = [
-        f"{'at most ' if is_most else ''}{len(plan)} trials: {actions.count('skip')} done",
+        f"{'at most ' if is_most else ''}{counted(len(plan), 'trial')}: {actions.count('skip')} done",
         *([f"{stale} of them stale (--rerun-stale)"] if stale else []),
         f"{actions.count('resume')} to resume",
         f"{actions.count('run')} to run",
@@ -110,4 +112,4 @@ def look_lines(progress: AdaptiveProgress) -> list[str]:
         if decision.look == number and decision.outcome != "open"
     ]
     num_open = len(progress.of_outcome("open"))
-    return [f"look {number} of {len(looks)}, {looks[number - 1]} seeds: {num_open} comparison(s) open", *ended]
+    return [f"look {number} of {len(looks)}, {looks[number - 1]} seeds: {counted(num_open, 'comparison')} open", *ended]

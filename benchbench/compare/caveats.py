@@ -9,6 +9,7 @@ from benchbench.compare.guessing import guessing, is_better_than_guessing
 from benchbench.compare.images import records_by_dataset
 from benchbench.compare.metric_values import PER_EPOCH, with_first_epoch_only
 from benchbench.config.kinds import KINDS
+from benchbench.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -151,7 +152,7 @@ def _machine(machine: Machine) -> str:
 
 def _device(machine: Machine) -> str:
     name = f"{machine.device}, {machine.device_name}" if machine.device_name else machine.device
-    return f"{name}, {machine.num_threads} threads"
+    return f"{name}, {counted(machine.num_threads, 'thread')}"
 
 
 def _names(texts: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from PIL import Image
 from benchbench.data.fit import BLACK, fit_image, pad_or_crop, planes, resize_images
 from benchbench.data.image_decoding import decode, opened, to_rgb, turn
 from benchbench.data.image_files import ImageFiles
-from benchbench.errors import DataError, error_text, listed
+from benchbench.errors import DataError, counted, error_text, listed
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def unreadable(problems: Mapping[str, str]) -> DataError:
     """Return the error for image files that cannot be read, by their names and what is wrong with each."""
     named = [f"{name} ({problem})" for name, problem in problems.items()]
     return DataError(
-        f"{len(named)} image{'s' * (len(named) > 1)} cannot be read: {listed(named, MAX_NAMED)}",
+        f"{counted(len(named), 'image')} cannot be read: {listed(named, MAX_NAMED)}",
         hint="repair them, or leave them out",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchbench.errors import TrackingError
+from benchbench.errors import TrackingError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -39,14 +39,15 @@ def wait_for_deliveries(tracker: TrackerThread, note: Callable[[str], None], *, 
         undelivered = tracker.close(0)
     our_own = [journal for journal in undelivered if journal.attempt in ours]
     reason = f" ({tracker.trouble})" if tracker.trouble else ""
+    trials = counted(len(undelivered), "trial")
     if our_own:
         note(
-            f"{len(undelivered)} trial(s) not delivered to MLflow yet{reason};"
+            f"{trials} not delivered to MLflow yet{reason};"
             " the next bench run, bench grid or bench runs list sends them"
         )
     elif undelivered:
         note(
-            f"{len(undelivered)} trial(s) of earlier calls still not delivered to MLflow{reason}; the next call tries"
+            f"{trials} of earlier calls still not delivered to MLflow{reason}; the next call tries"
             f" again. To give up a trial and its results, delete its folder, such as {undelivered[0].folder}"
         )
     for journal in tracker.deleted():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.driver.interrupts import Interrupts
-from benchbench.errors import BenchError, RunningElsewhereError, StoppedError, TrialError, WorkerDiedError
+from benchbench.errors import BenchError, RunningElsewhereError, StoppedError, TrialError, WorkerDiedError, counted
 from benchbench.protocol.messages import Died, Output, Refused, Status
 from benchbench.records.events import EpochFinished, Error, Event, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
@@ -162,10 +162,8 @@ class _Running:
         """Wait until other calls have ended the trials that were left to them; those not finished wait here again."""
         if self.deferred and not self.has_waited:
             self.has_waited = True
-            number = len(self.deferred)
-            self.drive.watcher.note(
-                f"waiting for {number} trial(s) that another process trains; Ctrl-C leaves them to it"
-            )
+            trials = counted(len(self.deferred), "trial")
+            self.drive.watcher.note(f"waiting for {trials} that another process trains; Ctrl-C leaves them to it")
         while self.deferred and not self.waiting and not self.interrupts.count:
             deferred, self.deferred = self.deferred, []
             for job in deferred:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from filelock import Timeout
 
 from benchbench.config.differences import describe_spec, varying
-from benchbench.errors import SpecError
+from benchbench.errors import SpecError, counted
 from benchbench.records.journal import ID_DIGITS, Journal
 from benchbench.records.sqlite_addresses import relative
 from benchbench.records.state import locked, read_state, state_folder, write_state
@@ -64,8 +64,8 @@ class GridState:
         spec = left[0].record().spec
         example = describe_spec(spec, varying([spec, *specs]))
         raise SpecError(
-            f"this call has other trials than the last one of {self.path}: {len(left)} interrupted trial(s) are not"
-            f" among them, such as {example}",
+            f"this call has other trials than the last one of {self.path}: "
+            f"{counted(len(left), 'interrupted trial is', 'interrupted trials are')} not among them, such as {example}",
             hint="run it as before (the file, --set, --precision, plugins) to finish them,"
             " or give --yes to leave them behind",
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.config.kinds import describe_changed
+from benchbench.errors import counted
 from benchbench.records.journal import Journal
 from benchbench.records.run_ids import short_id
 
@@ -43,7 +44,8 @@ class Shorter:
         name = short_id(self.record.spec_id)
         if problem:
             return f"{name} has the first {done} of {item.spec.epochs} epochs, but all are trained again: {problem}"
-        return f"continuing after the {done} epochs of {name}, as a new run (--fresh trains all {item.spec.epochs})"
+        epochs = counted(done, "epoch")
+        return f"continuing after the {epochs} of {name}, as a new run (--fresh trains all {item.spec.epochs})"
 
 
 @dataclass(frozen=True)

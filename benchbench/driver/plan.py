@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchbench.config.kinds import changed_kinds, describe_changed
 from benchbench.driver.more_epochs import FinishedTrials
-from benchbench.errors import SpecError
+from benchbench.errors import SpecError, counted
 from benchbench.protocol.jobs import OtherAttempts
 from benchbench.records.events import WORST_RANK, Rank
 from benchbench.records.journal import Journal
@@ -118,7 +118,7 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
         return planned
     if begun is not None:
         record = shorter.record
-        why = f"interrupted; continuing after the {record.spec.epochs} epochs of {short_id(record.spec_id)}"
+        why = f"interrupted; continuing after the {counted(record.spec.epochs, 'epoch')} of {short_id(record.spec_id)}"
         return replace(planned, why=why, shorter=shorter)
     return replace(planned, why=shorter.describe(planned.resolved), shorter=shorter)
 

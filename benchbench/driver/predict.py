@@ -13,7 +13,7 @@ from benchbench.data.file_states import leads_back
 from benchbench.data.image_files import image_suffixes, is_shown, suffix_of
 from benchbench.data.preparation import check_are_images
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import DataError
+from benchbench.errors import DataError, counted
 from benchbench.processes import ask, exit_reason
 from benchbench.protocol.predictions import PredictRequest, PredictResponse
 from benchbench.records.json_adapter import json_adapter
@@ -56,7 +56,7 @@ def predict(
     watcher.status("looking for the model")
     with tempfile.TemporaryDirectory(prefix="benchbench-") as folder:
         model = fetch_model(run, experiment or default_experiment(), Path(folder), trust=trust)
-        watcher.status(f"predicting {len(files)} images")
+        watcher.status(f"predicting {counted(len(files), 'image')}")
         answer = _ask(PredictRequest(str(model.folder), files))
     if answer.error is not None:
         raise answer.error.to_exception()

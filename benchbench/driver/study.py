@@ -15,7 +15,7 @@ from benchbench.config.validation import refuse_unknown_keys
 from benchbench.config.values import describe_values
 from benchbench.driver.grid_records import GridRecords, GridTrial, grid_trials
 from benchbench.driver.settings import refuse_unknown_options, texts_of
-from benchbench.errors import SpecError
+from benchbench.errors import SpecError, counted
 from benchbench.tracking.grid_runs import find_designs
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def find_records(study: Study, note: Callable[[str], None]) -> list[Record]:
     if loaded.without_record:
         note(f"left out, without a record: {', '.join(loaded.without_record)}")
     if loaded.num_waiting:
-        note(f"{loaded.num_waiting} trial(s) not delivered to MLflow yet: bench runs list sends them")
+        note(f"{counted(loaded.num_waiting, 'trial')} not delivered to MLflow yet: bench runs list sends them")
     if not loaded.records:
         raise SpecError(
             f"the experiment {study.experiment!r} has no trials", hint="bench grid FILE --experiment NAME runs some"

@@ -14,7 +14,7 @@ from benchbench.driver.services import open_services
 from benchbench.driver.settings import Settings, setting_texts, texts_of
 from benchbench.driver.variants import VariantOptions, name_variants, read_accelerate, read_variants
 from benchbench.driver.watcher import Watcher
-from benchbench.errors import SpecError, TrackingError, TrialError
+from benchbench.errors import SpecError, TrackingError, TrialError, counted
 from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TimingJob
 from benchbench.protocol.messages import Output, Status
@@ -160,7 +160,8 @@ def _measure(job: TimingJob, executor: LocalExecutor, watcher: Watcher) -> Timin
         if not interrupts.count:
             raise
     if len(rounds) < MIN_ROUNDS:
-        watcher.note(f"stopped after {len(rounds)} round(s): an interval needs {MIN_ROUNDS}, so nothing is kept")
+        timed = counted(len(rounds), "round")
+        watcher.note(f"stopped after {timed}: an interval needs {MIN_ROUNDS}, so nothing is kept")
         raise Interrupted
     return Timing(job, tuple(warmed), tuple(rounds), is_stopped=len(rounds) < job.rounds)
 

@@ -6,6 +6,8 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from benchbench.errors import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -48,7 +50,7 @@ def failures_text(reports: Iterable[Report]) -> str:
         failed = [outcome for outcome in report.outcomes if outcome.result == "failed"]
         if failed:
             origin = f" ({report.origin})" if report.origin else ""
-            lines.append(f"{report.subject}{origin} fails {len(failed)} check(s):")
+            lines.append(f"{report.subject}{origin} fails {counted(len(failed), 'check')}:")
             lines += [f"  {outcome.check}: {outcome.problem}\n    fix: {outcome.fix}" for outcome in failed]
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchbench.config.defaults import LOSS
+from benchbench.errors import counted
 from benchbench.report import charts
 from benchbench.report.charts import Chart
 from benchbench.report.drawing import Figure, mark
@@ -182,5 +183,5 @@ def _marker(number: int) -> str:
 
 
 def _trial_name(unit: str, record: Record) -> str:
-    ending = "" if record.status == "finished" else f", {record.status} after {len(record.epochs)} epochs"
+    ending = "" if record.status == "finished" else f", {record.status} after {counted(len(record.epochs), 'epoch')}"
     return unit + ending

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchbench.errors import SpecError, TrackingError
+from benchbench.errors import SpecError, TrackingError, counted
 from benchbench.paths import NO_ROOM, replacing
 from benchbench.records import file_names, results_file
 from benchbench.records.artifact_files import kept_at
@@ -231,9 +231,9 @@ def _summary(runs: list[entities.Run], *, num_running: int, num_without_record: 
     tags = [run.data.tags for run in runs]
     notes = []
     if num_running:
-        notes.append(f"{num_running} run(s) that still run are left out")
+        notes.append(f"{counted(num_running, 'run that still runs is', 'runs that still run are')} left out")
     if num_without_record:
-        notes.append(f"{num_without_record} trial(s) left no record, and no comparison can use them")
+        notes.append(f"{counted(num_without_record, 'trial')} left no record for comparisons to use")
     keys = {key for run in runs for key, value in run.data.params.items() if has_paths(value)}
     if keys:
         notes.append(f"{', '.join(sorted(keys))}: an absolute path, which stays since it is part of the spec id")

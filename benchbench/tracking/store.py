@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from benchbench.config.defaults import default_experiment
+from benchbench.errors import counted
 from benchbench.paths import is_partial
 from benchbench.records import file_names
 from benchbench.records.events import Started
@@ -267,8 +268,8 @@ def _waiting_for_others(tracking_uri: str) -> str:
         if (claim := journal.claim()) and claim.tracking_uri != tracking_uri and _is_waiting(journal)
     )
     return "; ".join(
-        f"{number} trial(s) wait for the tracking store {store}: with MLFLOW_TRACKING_URI={store},"
-        " `bench runs list` sends them"
+        f"{counted(number, 'trial waits', 'trials wait')} for the tracking store {store}:"
+        f" with MLFLOW_TRACKING_URI={store}, `bench runs list` sends them"
         for store, number in stores.items()
     )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.config.defaults import default_experiment
-from benchbench.errors import TrackingError
+from benchbench.errors import TrackingError, counted
 from benchbench.records import file_names
 from benchbench.records.artifact_files import PredictionColumn
 from benchbench.records.cleaning import cleaned_predictions
@@ -58,7 +58,8 @@ def load_records(experiment: str | None = None, *, tracking_uri: str | None = No
     """
     loaded = read_experiment(experiment, tracking_uri=tracking_uri)
     if loaded.without_record:
-        _log.warning("%d run(s) left no record: %s", len(loaded.without_record), ", ".join(loaded.without_record))
+        runs = counted(len(loaded.without_record), "run")
+        _log.warning("%s left no record: %s", runs, ", ".join(loaded.without_record))
     return list(loaded.records)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from filelock import Timeout
 
 from benchbench.data.split_arrays import SPLIT_NAMES
-from benchbench.errors import BenchError, CheckpointError, RunningElsewhereError, SpecError, StoppedError
+from benchbench.errors import BenchError, CheckpointError, RunningElsewhereError, SpecError, StoppedError, counted
 from benchbench.plugin.failures import TRACEBACK_HINT, line_in_plugin
 from benchbench.protocol.messages import no_status
 from benchbench.records import file_names
@@ -294,7 +294,8 @@ class _Trial:
         final = final_of(self._ready, [event.epoch for event in self._epochs], evaluations)
         num_undefined = int(are_undefined(evaluations["test"].logits).sum())
         if num_undefined:
-            self._notes.append(f"the logits of {num_undefined} test image(s) are not finite; they count as wrong")
+            images = counted(num_undefined, "test image has", "test images have")
+            self._notes.append(f"{images} logits that are not finite, which counts as wrong")
         compiled = describe_compiled()
         if compiled:
             self._notes.append(compiled)

@@ -12,7 +12,7 @@ from support import journals
 
 from benchbench import variables
 from benchbench.cli.displays import GridDisplay, RunDisplay
-from benchbench.cli.trial_lines import epoch_line, starting_note
+from benchbench.cli.trial_lines import epoch_line, starting_note, trial_line
 from benchbench.driver.plan import Planned
 from benchbench.protocol.jobs import Resolved, TrialJob
 from benchbench.records.record import Record
@@ -129,6 +129,11 @@ def test_a_resumed_trial_says_which_epochs_it_trains_again_and_shows_them() -> N
     assert "resuming after epoch 1; epochs 2 to 3 are trained again, being later than the last checkpoint" in lines
     assert lines[-1].startswith("epoch 2/3  train")
     assert lines[-1].endswith("again")
+
+
+def test_a_trial_that_was_killed_after_its_first_epoch_is_told_of_in_the_singular() -> None:
+    record = Record.of([journals.started(), journals.epoch(1), journals.failed(status="killed")])
+    assert trial_line(record).startswith("killed after 1 epoch: ")
 
 
 def test_a_trial_resumed_at_its_last_epoch_says_nothing_of_epochs_trained_again() -> None:

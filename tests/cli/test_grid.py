@@ -251,7 +251,7 @@ def test_an_interrupted_grid_goes_on_into_the_same_runs(bench: Bench) -> None:
 
     other = bench(*alone, "--set", "model.pause=0.2")
     assert other.returncode == 2
-    assert "2 interrupted trial(s) are not among them, such as" in other.stderr
+    assert "2 interrupted trials are not among them, such as" in other.stderr
     assert "model.pause=0.3" in other.stderr
     assert "--yes to leave them behind" in other.stderr
     assert bench(*alone, "--set", "model.pause=0.2", "--yes", "--dry-run").returncode == 0

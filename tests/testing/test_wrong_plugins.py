@@ -313,7 +313,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(AssertionError) as error:
         optimizer.check_optimizer(Worst())
     text = str(error.value)
-    assert text.startswith("optimizer worst fails 2 check(s):")
+    assert text.startswith("optimizer worst fails 2 checks:")
     assert "groups: no group has 0.bias, 2.bias" in text
     assert "steps: a step changes no parameter" in text
     assert text.count("fix: ") == 2

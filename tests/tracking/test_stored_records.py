@@ -48,7 +48,7 @@ def test_a_run_without_artifacts_is_read_from_its_journal_or_named(
     assert record.attempt == attempt
     assert record.final is not None
     assert record.final.test_accuracy == 0.5
-    assert f"1 run(s) left no record: {elsewhere}" in caplog.text
+    assert f"1 run left no record: {elsewhere}" in caplog.text
     result = bench()
     assert result.exit_code == 0
     assert f"left out, without a record: {elsewhere}" in result.stderr
@@ -104,7 +104,7 @@ def test_trials_that_wait_for_mlflow_are_noted(workdir: Path, empty_database: Pa
     journal.set_claim(Claim(store.tracking_uri, "bench", store.experiment_id))
     result = bench()
     assert result.exit_code == 0
-    assert "1 trial(s) not delivered to MLflow yet" in result.stderr
+    assert "1 trial not delivered to MLflow yet" in result.stderr
 
 
 def test_of_two_runs_of_one_attempt_the_one_that_ended_is_read(workdir: Path, empty_database: Path) -> None:

@@ -270,7 +270,7 @@ def test_a_trial_that_left_no_record_is_counted(here: Store, tmp_path: Path) -> 
     for run in runs(here):
         shutil.rmtree(run.info.artifact_uri.removeprefix("file://"), ignore_errors=True)
     made = export_results(tmp_path / "results.bench")
-    assert made.notes == ("3 trial(s) left no record, and no comparison can use them",)
+    assert made.notes == ("3 trials left no record for comparisons to use",)
 
 
 def test_names_of_classes_that_look_like_paths_stay_what_they_are() -> None:

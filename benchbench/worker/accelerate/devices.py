@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchbench.errors import DeviceError
+from benchbench.errors import DeviceError, counted
 
 NVIDIA_VERSION = Path("/proc/driver/nvidia/version")
 
@@ -26,7 +26,7 @@ def choose_device(name: str) -> torch.device:
     if device.type not in available_devices():
         raise DeviceError(f"this machine has no device {name!r} that torch can use", hint=_known_devices())
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"no {name}: {torch.cuda.device_count()} CUDA device(s) here, counted from cuda:0")
+        raise DeviceError(f"no {name}: {counted(torch.cuda.device_count(), 'CUDA device')} here, counted from cuda:0")
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # what names no device, in torch and in plugins, means this one
     return device
