@@ -222,24 +222,21 @@ class GridDisplay(Display):
     def trial_status(self, job: TrialJob, text: str) -> None:
         """Show what a trial is busy with, on its bar."""
         if self._bars:
-            self._bars.hide(f"pieces of {job.folder}")
-            self._bars.show(job.folder, f"{describe_spec(job.spec, self._names)}  {text}")
+            self._bars.show_in_row(job.folder, f"{describe_spec(job.spec, self._names)}  {text}")
 
     def trial_progress(self, job: TrialJob, text: str, done: int, total: int) -> None:
         """Show it on a bar."""
         if self._bars:
-            self._bars.hide(job.folder)
-            self._bars.show(f"pieces of {job.folder}", text, completed=done, total=total, unit="image")
+            self._bars.show_in_row(job.folder, text, total=total, unit="image")
+            self._bars.show(job.folder, completed=done)
 
     def event(self, job: TrialJob, event: Event, record: Record) -> None:
         """Show an event of a trial."""
         match event:
             case Started() | Resumed():
                 if self._bars:
-                    self._bars.hide(job.folder)
-                    self._bars.show(
-                        job.folder, describe_spec(job.spec, self._names), total=_num_batches(record), unit="batch"
-                    )
+                    text = describe_spec(job.spec, self._names)
+                    self._bars.show_in_row(job.folder, text, total=_num_batches(record), unit="batch")
                 if text := starting_note(event, record):
                     self.note(f"{describe_spec(job.spec, self._names)}: {text}")
             case EpochFinished():
@@ -260,8 +257,7 @@ class GridDisplay(Display):
         self._print(Text(f"{position} {describe_spec(job.spec, self._names)}: {trial_line(record)}{note}{ahead}"))
         if self._bars:
             self._bars.hide(job.folder)
-            text = f"grid, {duration(seconds)} left" if left else "grid"
-            self._bars.show("grid", text, completed=self._num_ended)
+            self._bars.show("grid", completed=self._num_ended, seconds_left=seconds)
 
 
 class TimingDisplay(Display):

@@ -154,6 +154,68 @@ def test_a_grid_shows_a_line_for_each_trial_and_the_batches_of_those_that_run() 
     assert "[1/1] seed=7: val 80.0%  test 75.0%" in text
 
 
+PHASES = (
+    "building alexnet",
+    "comparing a step with and without acceleration, and with channels last, on two batches",
+    "training",
+)
+
+
+def rows(display: GridDisplay) -> list[str]:
+    """Return what stands at the bottom of a terminal now."""
+    console = Console(file=StringIO(), width=80)
+    console.print(display._bars.get_renderable())
+    return shown(console).splitlines()
+
+
+def test_what_a_trial_is_busy_with_gives_way_before_its_bar_and_its_count_do() -> None:
+    record = Record.of([journals.started()])
+    seen = []
+    with GridDisplay(terminal()) as display, display.training([JOB, JOB], lambda: {"folder": 2}):
+        for text in PHASES:
+            display.trial_status(JOB, text)
+            seen.append(rows(display))
+        display.event(JOB, journals.started(), record)
+        display.trial_status(JOB, PHASES[1])
+        seen.append(rows(display))
+        display.event(JOB, journals.finished(), record.then(journals.finished()))
+        seen.append(rows(display))
+    assert {len(lines) for lines in seen[:-1]} == {2}
+    assert all(lines[0].startswith("grid ") and len(lines[1].rstrip()) <= 80 for lines in seen)
+    assert seen[1][1].startswith("seed=7  comparing a step with and without acc")
+    assert [lines[1].rstrip()[-9:] for lines in seen[:-1]] == [*["━━━━━ 0 s"] * 3, "batch 2/3"]
+    assert "…" in seen[1][1]
+    # What is below stays where it is after a trial ends.
+    assert len(seen[-1]) == 2
+
+
+def test_trials_stay_in_their_rows_while_their_phases_change() -> None:
+    other = replace(JOB, spec=replace(JOB.spec, seed=8), folder="other")
+    record = Record.of([journals.started()])
+    with GridDisplay(terminal()) as display, display.training([JOB, other], dict):
+        display.trial_status(JOB, "building alexnet")
+        display.trial_status(other, "building alexnet")
+        display.trial_progress(JOB, "decoding photos", 120, 5000)
+        assert "image 120/5000" in rows(display)[1]
+        display.trial_status(JOB, "building alexnet")
+        assert rows(display)[1].rstrip().endswith("0 s")
+        display.event(JOB, journals.started(), record)
+        assert "batch 0/3" in rows(display)[1]
+        assert "building alexnet" in rows(display)[2]
+
+
+def test_the_time_that_a_grid_will_take_counts_down() -> None:
+    seconds = 100.0
+    console = Console(file=StringIO(), force_terminal=True, width=80, height=40, get_time=lambda: seconds)
+    record = Record.of([journals.started()]).then(journals.finished())
+    with GridDisplay(console) as display, display.training([JOB] * 3, dict):
+        display._started -= 90
+        display.event(JOB, journals.finished(), record)
+        assert "trials 1/3  0:03:00 left" in rows(display)[0]
+        seconds = 160.0
+        assert "trials 1/3  0:02:00 left" in rows(display)[0]
+
+
 def test_a_plan_tells_which_trials_another_call_trains_now() -> None:
     console = Console(file=StringIO(), width=80)
     plan = [
