@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shlex
@@ -18,7 +19,7 @@ from benchbench.errors import plain
 from benchbench.records.run_ids import short_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from benchbench.records.record import MlflowRun
 
 WIDTH_WITHOUT_TERMINAL = 160
+FOLDED_WIDTH = 24
+"""Paths are folded into lines of at least this many characters."""
+WIDE = 30
+"""Sentences in a narrower column take too many lines."""
 
 
 class Notes(Watcher):
@@ -73,14 +78,30 @@ def print_table(
     *,
     numbers: Collection[str] = (),
     unbroken: Collection[str] = (),
+    folded: Collection[str] = (),
 ) -> None:
     """Print rows of texts below the names of their columns.
 
-    Columns in ``numbers`` are aligned to the right; those in ``unbroken`` are never broken into lines. In a terminal
-    that is too narrow for their words, each row is a list of its values.
+    Columns in ``numbers`` are aligned to the right; their texts and those in ``unbroken`` are never broken into lines,
+    and those in ``folded`` also within words. In a terminal that is too narrow for the words of the others, each row
+    is a list of its values.
     """
-    from rich import box
     from rich.console import Console
+
+    rows = list(rows)
+    table = _rich_table(columns, rows, numbers, unbroken)
+    width = terminal_width()
+    console = Console(width=width or WIDTH_WITHOUT_TERMINAL, highlight=False)
+    if width and not _fit(table, [columns, *rows], width, whole={*numbers, *unbroken}, folded=folded):
+        _print_lists(console, columns, rows)
+    else:
+        console.print(table)
+
+
+def _rich_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[str], unbroken: Collection[str]
+) -> Table:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -88,40 +109,50 @@ def print_table(
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in numbers else "left"
         table.add_column(column, overflow="fold", justify=justify, no_wrap=column in unbroken)
-    rows = list(rows)
     for row in rows:
         # As Text, since a text such as [0, 1] would be taken for markup.
         table.add_row(*(Text(plain(cell)) for cell in row))
-    width = terminal_width()
-    console = Console(width=width or WIDTH_WITHOUT_TERMINAL, highlight=False)
-    if width and not _fit(table, [columns, *rows], width):
-        _print_lists(console, columns, rows)
-    else:
-        console.print(table)
+    return table
 
 
-def _fit(table: Table, rows: Sequence[Sequence[str]], width: int) -> bool:
-    """Make the columns narrow enough for a terminal; False if it would have to break words."""
+def _fit(
+    table: Table,
+    rows: Sequence[Sequence[str]],
+    width: int,
+    *,
+    whole: Collection[str],
+    folded: Collection[str] = (),
+    wide: Collection[str] = (),
+) -> bool:
+    """Make the columns narrow enough for a terminal; False if it would have to break words.
+
+    Columns in ``whole`` keep their texts in one line, those in ``folded`` may break words, and those in ``wide`` are
+    not to become narrow.
+    """
     from rich.cells import cell_len
     from rich.console import Console
 
     columns = list(zip(*rows, strict=True))
-    whole = [max(map(cell_len, column)) for column in columns]
+    most = [max(map(cell_len, column)) for column in columns]
     # A console as wide as the terminal would report at most the width of the terminal.
-    natural = Console(width=sum(whole) + 1000).measure(table).maximum
+    natural = Console(width=sum(most) + 1000).measure(table).maximum
     if natural <= width:
         return True
-    least = [
-        most if column.no_wrap else max((cell_len(word) for text in texts for word in text.split()), default=0)
-        for column, texts, most in zip(table.columns, columns, whole, strict=True)
-    ]
-    spare = width - (natural - sum(whole)) - sum(least)
+    least = []
+    for heading, *texts in columns:
+        words = heading.split() + (texts if heading in whole else [word for text in texts for word in text.split()])
+        longest = max(map(cell_len, words), default=0)
+        if heading in folded:
+            longest = min(longest, FOLDED_WIDTH)
+        least.append(max(longest, min(WIDE, max(map(cell_len, texts), default=0))) if heading in wide else longest)
+    spare = width - (natural - sum(most)) - sum(least)
     if spare < 0:
         return False
     # Columns that need little get all of it, so that long sentences take what is left.
-    needs = sorted(zip(table.columns, least, whole, strict=True), key=lambda need: need[2] - need[1])
-    for number, (column, low, most) in enumerate(needs):
-        column.width = low + min(most - low, spare // (len(needs) - number))
+    needs = sorted(zip(table.columns, least, most, strict=True), key=lambda need: need[2] - need[1])
+    for number, (column, low, high) in enumerate(needs):
+        column.no_wrap = False  # of a heading; the texts have all the width that they need
+        column.width = low + min(high - low, spare // (len(needs) - number))
         spare -= column.width - low
     return True
 
@@ -134,6 +165,8 @@ def _print_lists(console: Console, columns: Sequence[str], rows: Iterable[Sequen
     for row in rows:
         console.print()
         lines = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        lines.add_column(no_wrap=True)
+        lines.add_column(overflow="fold")
         for name, value in zip(columns, row, strict=True):
             if value:
                 lines.add_row(Text(name), Text(plain(value)))
@@ -199,6 +232,36 @@ def _finite(data: Any) -> Any:
 
 
 def _print_text_table(table: TextTable) -> None:
+    width = terminal_width()
+    below = _columns_below(table, width) if width else ()
+    shown = [number for number, column in enumerate(table.columns) if column not in below]
     print_lines((table.title,), "table")
-    print_table(table.columns, table.rows, numbers=table.numbers)
-    print_lines((*table.below, ""), "table")
+    print_table(
+        [table.columns[number] for number in shown],
+        [[row[number] for number in shown] for row in table.rows],
+        numbers=table.numbers,
+        unbroken=table.unbroken,
+    )
+    print_lines((*(_lines_below(table, below) if below else ()), *table.below, ""), "table")
+
+
+def _columns_below(table: TextTable, width: int) -> tuple[str, ...]:
+    """Return the columns for which a terminal has no room beside the others, if it has room without them."""
+    whole = {*table.numbers, *table.unbroken}
+    for number in range(len(table.gives_way) + 1):
+        below = table.gives_way[:number]
+        shown = [index for index, column in enumerate(table.columns) if column not in below]
+        lines = [[line[index] for index in shown] for line in (table.columns, *table.rows)]
+        rich_table = _rich_table(lines[0], lines[1:], table.numbers, table.unbroken)
+        if _fit(rich_table, lines, width, whole=whole, wide=table.gives_way[number:]):
+            return below
+    return ()
+
+
+def _lines_below(table: TextTable, columns: Collection[str]) -> Iterator[str]:
+    """Yield a line for each row with its texts of some columns, such as ``adam: paired t; better (p = 0.03)``."""
+    names = list(itertools.takewhile(lambda column: column not in (*table.numbers, *columns), table.columns))
+    for row in table.rows:
+        texts = "; ".join(text for column, text in zip(table.columns, row, strict=True) if column in columns and text)
+        if texts:
+            yield f"{' '.join(filter(None, row[: len(names)])).removesuffix(' *')}: {texts}"

@@ -62,7 +62,7 @@ def predict(
         rows = zip(
             predicted.images, predicted.predictions, (f"{value:.1%}" for value in predicted.probabilities), strict=True
         )
-        print_table(("image", "prediction", "probability"), rows, numbers=("probability",))
+        print_table(("image", "prediction", "probability"), rows, numbers=("probability",), folded=("image",))
         typer.echo(f"by {predictions.run_name} ({predictions.run_id})")
         typer.echo("next: the same command with -o predictions.csv  (the probability of every class)")
 

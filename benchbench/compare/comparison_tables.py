@@ -50,7 +50,7 @@ def published_table(rows: Sequence[PublishedRow], confidence: float) -> TextTabl
         Column("theirs", lambda row: formatting.number(row.theirs, row.metric), is_number=True),
         Column(new_run, lambda row: formatting.interval(row.prediction, row.metric), is_number=True),
         Column("", formatting.judgement),
-        Column("source", lambda row: row.source),
+        Column("source", lambda row: row.source, gives_way=True),
     ]
     judged = [row for row in rows if row.judgement != "not judged"]
     outside = sum(row.judgement == "differs" for row in judged)
@@ -71,10 +71,10 @@ def population_table(compared: PopulationComparison) -> TextTable:
     """Return the verdicts on images like the test images."""
     columns: list[Column[PopulationRow]] = [
         Column("configuration", lambda row: row.name),
-        Column(f"difference [{formatting.percent(compared.confidence)}]", _population_difference),
+        Column(f"difference [{formatting.percent(compared.confidence)}]", _population_difference, is_unbroken=True),
         Column("seeds", lambda row: f"{row.n[0]} pairs" if row.is_paired else f"{row.n[0]} and {row.n[1]}"),
         Column("variance of seeds", _seed_variance, is_number=True),
-        Column("verdict", lambda row: row.words),
+        Column("verdict", lambda row: row.words, gives_way=True),
     ]
     num_images = f"{max((row.num_images for row in compared.rows), default=0)} test images"
     below = f"verdicts are about new seeds and new images; {num_images}, seeds and images as crossed random effects"
@@ -179,10 +179,10 @@ def _metric_table(comparison: Comparison, metric: Metric) -> TextTable:
         *_name_columns(comparison.by),
         Column("mean ± std (n)", lambda row: formatting.value(cell(row), metric), is_number=True),
         Column(f"{confidence} of the mean", lambda row: _interval_of_mean(cell(row), metric), is_number=True),
-        Column(change, lambda row: formatting.difference(cell(row).contrast, metric)),
-        Column("test", lambda row: formatting.test(cell(row).contrast)),
+        Column(change, lambda row: formatting.difference(cell(row).contrast, metric), is_unbroken=True),
+        Column("test", lambda row: formatting.test(cell(row).contrast), gives_way=True),
         Column("not finished", lambda row: formatting.statuses(row.statuses), left_out_if_empty=True),
-        Column("verdict", lambda row: cell(row).verdict.words),
+        Column("verdict", lambda row: cell(row).verdict.words, gives_way=True),
     ]
     return table_of(formatting.title(metric), columns, comparison.rows, (formatting.caption(comparison, metric),))
 
@@ -201,7 +201,7 @@ def _learning_table(comparison: Comparison) -> TextTable:
         Column(criterion, lambda row: f"{row.learning.num_learned} of {row.learning.num_ended}", is_number=True),
         Column(fraction, lambda row: formatting.fractions(row.learning.interval), is_number=True),
         Column("others", lambda row: formatting.statuses(row.learning.others)),
-        Column("verdict", lambda row: row.learning.verdict),
+        Column("verdict", lambda row: row.learning.verdict, gives_way=True),
     ]
     units = "trials" if comparison.pooled else "seeds"
     below = f"{units} that finished and {did} (%); Wilson's intervals, Fisher's exact test"

@@ -22,7 +22,11 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of texts with a title, and lines of text below it; ``numbers`` names the columns of numbers."""
+    """A table of texts with a title, and lines of text below it; ``numbers`` names the columns of numbers.
+
+    In a terminal that is too narrow, texts in ``unbroken`` columns are still not broken into lines, and columns of
+    ``gives_way`` stand below the table, the first of them first.
+    """
 
     title: str
     columns: tuple[str, ...]
@@ -30,19 +34,24 @@ class TextTable:
     _: KW_ONLY
     below: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    unbroken: tuple[str, ...] = ()
+    gives_way: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Column(Generic[Item]):
     """A column of a table with a row for each item: its heading, and the text of an item's cell.
 
-    It holds numbers if ``is_number``; one that is ``left_out_if_empty`` is only there if any cell has a text.
+    It holds numbers if ``is_number``; one that is ``left_out_if_empty`` is only there if any cell has a text. What
+    ``is_unbroken`` and ``gives_way`` mean in a narrow terminal, :class:`TextTable` says.
     """
 
     heading: str
     cell: Callable[[Item], str]
     is_number: bool = False
     left_out_if_empty: bool = False
+    is_unbroken: bool = False
+    gives_way: bool = False
 
 
 def table_of(
@@ -56,6 +65,8 @@ def table_of(
         tuple(tuple(column.cell(item) for column in shown) for item in items),
         below=below,
         numbers=tuple(column.heading for column in shown if column.is_number),
+        unbroken=tuple(column.heading for column in shown if column.is_unbroken),
+        gives_way=tuple(column.heading for column in shown if column.gives_way),
     )
 
 

@@ -79,6 +79,67 @@ def test_in_a_terminal_that_is_wide_enough_rows_stay_rows(terminal: Callable[[in
     assert any("0.005 *" in line and "better (p = 0.0033)" in line for line in lines())
 
 
+COMPARED = TextTable(
+    "test accuracy (%)",
+    ("augmentation", "mean ± std (n)", "95 % of the mean", "difference [95 %]", "test", "verdict"),
+    (
+        ("flip *", "31.5 ± 3.2 (n=3)", "24.1 .. 39.9", "", "", "baseline"),
+        (
+            "trivial_augment",
+            "27.8 ± 2.8 (n=3)",
+            "20.9 .. 34.7",
+            "-3.70 [-17.09, +9.69]",
+            "paired t, r = -0.50",
+            "not distinguishable (p = 0.36); about 11 seeds would show it",
+        ),
+    ),
+    numbers=("mean ± std (n)", "95 % of the mean"),
+    unbroken=("difference [95 %]",),
+    gives_way=("test", "verdict"),
+)
+
+
+def test_numbers_stay_whole_in_80_columns_and_the_verdicts_stand_below(
+    terminal: Callable[[int], Callable[[], list[str]]],
+) -> None:
+    lines = terminal(80)
+    print_tables([COMPARED], ["as published"], "table")
+    text = "\n".join(lines())
+    assert max(map(len, lines())) <= 80
+    for cell in ("31.5 ± 3.2 (n=3)", "24.1 .. 39.9", "-3.70 [-17.09, +9.69]"):
+        assert cell in text
+    assert "flip: baseline" in lines()
+    below = " ".join(text[text.index("trivial_augment: ") :].split())
+    sentence = "paired t, r = -0.50; not distinguishable (p = 0.36); about 11 seeds would show it"
+    assert below == f"trivial_augment: {sentence} as published"
+
+
+def test_a_comparison_in_a_pipe_has_all_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_tables([COMPARED], (), "table")
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split() and line.split()[-2:] == ["test", "verdict"] for line in lines)
+    assert not any(line.startswith("flip:") for line in lines)
+
+
+def test_one_long_path_is_folded_and_the_other_rows_stay_lines(
+    terminal: Callable[[int], Callable[[], list[str]]],
+) -> None:
+    lines = terminal(80)
+    rows = [("mlruns/1/" + "e0" * 40 + "/accuracy.png", "apples", "98.1%"), ("a.png", "pears", "51.0%")]
+    print_table(("image", "prediction", "probability"), rows, numbers=("probability",), folded=("image",))
+    assert max(map(len, lines())) <= 80
+    assert any(line.split() == ["a.png", "pears", "51.0%"] for line in lines())
+    text = "".join(line.split()[0] for line in lines() if line.split())
+    assert "0" + "e0" * 4 in text
+    assert "accuracy.png" in text
+
+
+def test_a_list_shows_long_paths_to_their_end(terminal: Callable[[int], Callable[[], list[str]]]) -> None:
+    lines = terminal(40)
+    print_table(("check", "problem"), [("logits", "(/site-packages/" + "torch/" * 10 + "linear.py)")])
+    assert "linear.py)" in "".join(line[9:].strip() for line in lines())
+
+
 def test_sentences_break_between_words(terminal: Callable[[int], Callable[[], list[str]]]) -> None:
     lines = terminal(30)
     print_lines(("optimizer.lr=0.005 is 10.0 points more accurate than the other.",), "table")
