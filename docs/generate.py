@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from typer.main import get_command
 
+from benchbench.cli.help_words import argument_word
 from benchbench.cli.main import make_app
 from benchbench.config.kinds import KINDS, plural
 from benchbench.plugin.catalog import Catalog
@@ -88,7 +89,7 @@ def _usage(command: Any, path: str) -> str:
     words = [path, "[OPTIONS]"]
     for parameter in _parameters(command):
         if parameter.param_type_name == "argument":
-            word = parameter.metavar or parameter.name.upper()
+            word = argument_word(parameter)
             words.append(word if parameter.required else f"[{word}]")
     if hasattr(command, "commands"):
         words.append("COMMAND ...")
@@ -104,8 +105,7 @@ def _parameter(parameter: Any, annotation: Any) -> tuple[str, str, str]:
     if parameter.envvar:
         meaning += f" The environment variable `{parameter.envvar}` sets it too."
     if parameter.param_type_name == "argument":
-        word = parameter.metavar or parameter.name.upper()
-        return (f"`{word}`", "required" if parameter.required else "", meaning)
+        return (f"`{argument_word(parameter)}`", "required" if parameter.required else "", meaning)
     names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
     choices = "|".join(_choices(annotation))
     value = "" if parameter.is_flag else f" `{parameter.metavar or choices or 'VALUE'}`"

@@ -4,6 +4,7 @@
 
     main.py            puts the commands together, and catches every error
     options.py         options that several commands share, and their completion in the shell
+    help_words.py      the words for arguments and values in --help
     output.py          prints tables, lines, CSV and JSON
     trial_lines.py     lines that describe trials: headlines, epochs, plans and how they ended
     printed_answer.py  prints the answer of a comparison and its interval plot

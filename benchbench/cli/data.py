@@ -42,10 +42,10 @@ _ICONS = ("ICO", "ICNS")
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="List, download, check and show datasets.", no_args_is_help=True)
-    group.command("list")(list_datasets)
+    group.command("list", short_help="List the datasets, and where their images are.")(list_datasets)
     group.command("fetch")(fetch_dataset)
     group.command("verify")(verify_dataset)
-    group.command("show")(show_dataset)
+    group.command("show", short_help="Draw images as the network sees them.")(show_dataset)
     app.add_typer(group, name="data")
 
 

@@ -25,6 +25,7 @@ from benchbench.cli import (
     transfer,
 )
 from benchbench.cli import list as list_
+from benchbench.cli.help_words import use_our_words
 from benchbench.cli.startup import output_error, prepare_process
 from benchbench.errors import BenchError, SpecError, TrialError, plain
 from benchbench.paths import NO_ROOM
@@ -40,6 +41,7 @@ class _Group(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         options.offer_to_all(self)
+        use_our_words(self)
 
     def invoke(self, ctx: Any) -> Any:
         try:

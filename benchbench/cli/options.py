@@ -167,7 +167,12 @@ Version = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, everything else on standard error.")]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugins", help="Another plugin file or folder to load; may be repeated.", show_default=False),
+    typer.Option(
+        "--plugins",
+        metavar="PATH",
+        help="Another plugin file or folder to load; may be repeated.",
+        show_default=False,
+    ),
 ]
 Data = Annotated[
     list[str] | None,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="Write your own plugin, and check it.", no_args_is_help=True)
-    group.command("new")(new_plugin)
-    group.command("check")(check_plugin)
+    group.command("new", short_help="Write a working plugin to start from.")(new_plugin)
+    group.command("check", short_help="Check plugins, and say how to fix them.")(check_plugin)
     app.add_typer(group, name="plugin")
 
 

@@ -82,7 +82,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         str | None,
         typer.Option(
             "--ema-decay",
-            metavar="<float>|none",
+            metavar="VALUE|none",
             help="Test a moving average of the weights with this decay, such as 0.999; none: no average.",
         ),
     ] = None,
@@ -99,7 +99,9 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
     plugins: options.Plugins = None,
     spec: Annotated[
         Path | None,
-        typer.Option("--spec", help="A TOML file to start from, such as a run's spec.toml; options override it."),
+        typer.Option(
+            "--spec", metavar="FILE", help="A TOML file to start from, such as a run's spec.toml; options override it."
+        ),
     ] = None,
     artifacts: options.Artifacts = defaults.ARTIFACTS,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: neither resume nor continue a trial.")] = False,
@@ -112,7 +114,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
 ) -> None:
     """Train MODEL on DATASET and track it in MLflow.
 
-    For example: bench run alexnet digits --optimizer adam --lr 0.0003 --epochs 4
+    For example: bench run alexnet digits --optimizer adam --epochs 4
     """
     from rich.console import Console
 

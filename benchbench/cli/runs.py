@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="List the trials that were run from this folder.", no_args_is_help=True)
-    group.command("list")(list_runs)
+    group.command("list", short_help="List the trials of an experiment, and their state.")(list_runs)
     app.add_typer(group, name="runs")
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
+import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from benchbench import variables
@@ -13,7 +16,7 @@ from benchbench.cli.main import complain, make_app
 from benchbench.errors import SpecError, TrackingError
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 
 def test_a_full_disk_is_one_line_wherever_it_is_noticed() -> None:
@@ -41,3 +44,30 @@ def test_a_traceback_has_no_password(capsys: pytest.CaptureFixture[str], monkeyp
     shown = capsys.readouterr().err
     assert "API request to http://host:5000/api failed" in shown
     assert "secret" not in shown
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*path, name))
+
+
+@pytest.mark.parametrize("path", tuple(commands(get_command(make_app()))), ids=lambda path: "-".join(path) or "bench")
+def test_help_uses_one_convention_and_cuts_nothing_in_80_columns(path: tuple[str, ...]) -> None:
+    text = CliRunner().invoke(make_app(), [*path, "--help"], env={"COLUMNS": "80"}).stdout
+    assert not re.search(r"<\w+.*>", text)
+    assert "{" not in text
+    assert "default: (" not in " ".join(text.split())
+    for line in text.splitlines():
+        assert not re.match(r"  \w+ .*[a-z]\.\.\.$", line)
+        if line.startswith("  For example:"):
+            assert f"\n{line}\n\n" in text
+
+
+def test_the_usage_of_a_command_names_its_arguments_as_the_docs_do() -> None:
+    def usage(name: str) -> str:
+        return CliRunner().invoke(make_app(), [name, "--help"], prog_name="bench").stdout.splitlines()[0]
+
+    assert usage("predict") == "Usage: bench predict [OPTIONS] RUN IMAGE..."
+    assert usage("time") == "Usage: bench time [OPTIONS] FILE_OR_MODEL [DATASET]"
+    assert usage("grid") == "Usage: bench grid [OPTIONS] FILE"
