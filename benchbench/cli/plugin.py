@@ -79,7 +79,7 @@ def check_plugin(
     """
     from rich.console import Console
 
-    from benchbench.cli.output import print_json
+    from benchbench.cli.output import print_json, print_lines
     from benchbench.data.locations import parse_data_options
     from benchbench.driver.plugin_check import check_plugins
     from benchbench.plugin.discovery import loose_files
@@ -99,10 +99,21 @@ def check_plugin(
     else:
         for report in reports:
             _print_report(report)
-        typer.echo(f"{counted(num_failed, 'check')} failed" if num_failed else "all checks passed")
+        print_lines((_outcome(reports),), "table")
         _print_use(reports)
     if num_failed:
         raise typer.Exit(1)
+
+
+def _outcome(reports: Sequence[Report]) -> str:
+    """Return such as ``2 checks failed: model bad: builds, logits``."""
+    failed = [
+        f"{report.subject}: {', '.join(item.check for item in report.outcomes if item.result == 'failed')}"
+        for report in reports
+        if report.num_failed
+    ]
+    num_failed = sum(report.num_failed for report in reports)
+    return f"{counted(num_failed, 'check')} failed: {'; '.join(failed)}" if failed else "all checks passed"
 
 
 def _print_use(reports: Sequence[Report]) -> None:
@@ -129,7 +140,9 @@ def _print_report(report: Report) -> None:
     from benchbench.cli.output import print_table
 
     typer.echo(f"{report.subject}  ({report.origin})" if report.origin else report.subject)
-    rows = [(item.check, item.result, item.problem or item.note, item.fix) for item in report.outcomes]
+    # In a terminal, what is printed last is what is seen.
+    outcomes = sorted(report.outcomes, key=lambda outcome: ("skipped", "passed", "failed").index(outcome.result))
+    rows = [(item.check, item.result, item.problem or item.note, item.fix) for item in outcomes]
     print_table(("check", "result", "problem", "fix"), rows, unbroken=("check", "result"))
     if is_debugging():
         for outcome in report.outcomes:

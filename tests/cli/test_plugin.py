@@ -9,13 +9,16 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
 from support.commands import Bench
 from support.paths import PLUGINS
 from typer.testing import CliRunner
 
-from benchbench.cli import main
+from benchbench.cli import main, plugin
 from benchbench.cli.main import make_app
+from benchbench.driver import plugin_check
 from benchbench.errors import PluginError
+from benchbench.protocol.plugin_check_messages import CheckOutcome, Report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,3 +198,20 @@ def test_two_plugins_of_one_name_are_both_listed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("BENCH_PLUGINS", str(PLUGINS / "clash.py"))
     names = [line.split()[1] for line in call("list", "models").output.splitlines() if line.startswith(" model")]
     assert {"alexnet", "clash.py:alexnet"} <= set(names)
+
+
+def test_the_last_lines_of_a_check_are_what_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = (
+        CheckOutcome("builds", "failed", "build() returns nothing", "add a return statement"),
+        CheckOutcome("name", "passed"),
+        CheckOutcome("logits", "skipped", "it needs: builds"),
+    )
+    reports = (Report("model good", "", (CheckOutcome("builds", "passed"),)), Report("model bad", "", outcomes))
+    monkeypatch.setattr(plugin_check, "check_plugins", lambda *_, **__: reports)
+    with pytest.raises(typer.Exit):
+        plugin.check_plugin(words=["bad"])
+    *rows, last = (line for line in capsys.readouterr().out.splitlines() if line.strip())
+    assert [row.split()[0] for row in rows[-3:]] == ["logits", "name", "builds"]
+    assert last == "1 check failed: model bad: builds"
