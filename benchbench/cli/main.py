@@ -129,8 +129,8 @@ def complain(error: BenchError) -> None:
     """Print an error to standard error: what is wrong, what to do, and with ``--debug`` where it was raised."""
     trace(error)
     typer.echo(f"error: {plain(error.message)}", err=True)
-    if error.hint:
-        typer.echo(f"  {plain(error.hint)}", err=True)
+    for line in error.hint.splitlines():
+        typer.echo(f"  {plain(line)}", err=True)
 
 
 def _usage_error(error: typer.BadParameter) -> SpecError:

@@ -113,4 +113,4 @@ def _unknown(source: str, name: str, path: Path, known: Collection[str]) -> Spec
         "all datasets: bench list datasets",
         f"for a path with = in it: {source} ./{name}={path}",
     )
-    return SpecError(f"{source} {name}={path}: there is no dataset {name!r}", hint="  ".join(filter(None, hints)))
+    return SpecError(f"{source} {name}={path}: there is no dataset {name!r}", hint="\n".join(filter(None, hints)))

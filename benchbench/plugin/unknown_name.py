@@ -39,7 +39,7 @@ def no_such_plugin(kind: str, name: str, known: Collection[str], broken: Iterabl
         hints.append("--no-plugins leaves out the plugins of other packages")
     if disabled_names():
         hints.append(f"{variables.DISABLE} leaves out {', '.join(sorted(disabled_names()))}")
-    return PluginError(f"no {kind} named {name!r}", hint="  ".join(hint for hint in hints if hint))
+    return PluginError(f"no {kind} named {name!r}", hint="\n".join(hint for hint in hints if hint))
 
 
 def _unloadable(kind: str, name: str, known: Collection[str], failed: Mapping[str, str]) -> PluginError:
@@ -50,7 +50,7 @@ def _unloadable(kind: str, name: str, known: Collection[str], failed: Mapping[st
         closest(name, known),
         f"nor can these be loaded: {listed([other for other, _ in others], MAX_NAMED)}; bench doctor" if others else "",
     )
-    return PluginError(f"{file} cannot be loaded: {reason}", hint="  ".join(filter(None, hints)))
+    return PluginError(f"{file} cannot be loaded: {reason}", hint="\n".join(filter(None, hints)))
 
 
 def _may_offer(origin: str, name: str) -> bool:

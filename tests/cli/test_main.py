@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from benchbench import variables
 from benchbench.cli.main import complain, make_app
 from benchbench.errors import SpecError, TrackingError
+from benchbench.plugin.unknown_name import no_such_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ def test_a_full_disk_is_one_line_wherever_it_is_noticed() -> None:
 
 def test_control_characters_in_a_message_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     complain(SpecError("no class \x1b]52;c;AAAA\x07 here\x9b2J", hint="line 1\nline\t2"))
-    assert capsys.readouterr().err == "error: no class \\x1b]52;c;AAAA\\x07 here\\x9b2J\n  line 1\nline\t2\n"
+    assert capsys.readouterr().err == "error: no class \\x1b]52;c;AAAA\\x07 here\\x9b2J\n  line 1\n  line\t2\n"
 
 
 def test_a_traceback_has_no_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,3 +72,12 @@ def test_the_usage_of_a_command_names_its_arguments_as_the_docs_do() -> None:
     assert usage("predict") == "Usage: bench predict [OPTIONS] RUN IMAGE..."
     assert usage("time") == "Usage: bench time [OPTIONS] FILE_OR_MODEL [DATASET]"
     assert usage("grid") == "Usage: bench grid [OPTIONS] FILE"
+
+
+def test_each_hint_of_an_error_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    complain(no_such_plugin("model", "alexnett", ["alexnet"], ()))
+    assert capsys.readouterr().err.splitlines()[:3] == [
+        "error: no model named 'alexnett'",
+        "  did you mean 'alexnet'?",
+        "  all models: bench list models",
+    ]

@@ -108,7 +108,7 @@ def test_an_unknown_name_gives_the_error_of_the_registry(catalog: Catalog) -> No
     with pytest.raises(PluginError) as caught:
         replace(catalog, broken=()).find("model", "alexnett")
     assert caught.value.message == "no model named 'alexnett'"
-    assert caught.value.hint.startswith("did you mean 'alexnet'?  all models: bench list models")
+    assert caught.value.hint.startswith("did you mean 'alexnet'?\nall models: bench list models")
 
 
 def test_a_draft_needs_the_origins_of_all_its_plugins(catalog: Catalog) -> None:

@@ -228,7 +228,7 @@ def test_an_unknown_name_suggests_the_closest_one() -> None:
         Registry.load().get("model", "alexnett")
     assert caught.value.message == "no model named 'alexnett'"
     assert caught.value.hint.startswith(
-        "did you mean 'alexnet'?  all models: bench list models  a plugin in a file of your own: --plugins FILE"
+        "did you mean 'alexnet'?\nall models: bench list models\na plugin in a file of your own: --plugins FILE"
     )
 
 
