@@ -122,8 +122,13 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """Return ``"did you mean 'x'?"`` for the known word nearest to ``word``, or ``""``."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    """Return ``"did you mean 'x'?"`` for the known word nearest to ``word``, or ``""``.
+
+    For ``lr`` that is ``optimizer.lr``.
+    """
+    words = list(known)
+    longer = [name for name in words if name.endswith(f".{word}")]
+    matches = longer[:1] or difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return f"did you mean {matches[0]!r}?" if matches else ""
 
 

@@ -151,6 +151,8 @@ def show_trials(result: GridResult) -> None:
         numbers = ("val accuracy", "test accuracy", "time")
         rows = [_row(trial, result.varying, best) for trial in trials]
         print_table((*result.varying, "status", *numbers), rows, numbers=numbers)
+        if best is not None:
+            typer.echo("* best validation accuracy")
     for trial in trials:
         error = trial.error or (trial.record and trial.record.error)
         if error:

@@ -27,7 +27,7 @@ def list_runs(
     experiment: options.Experiment = DEFAULT_EXPERIMENT,
     as_json: options.Json = False,
 ) -> None:
-    """List the trials of an experiment: state, progress, age, and whether MLflow has their results.
+    """List the trials of an experiment: state, progress, when they started, and whether MLflow has their results.
 
     Trials whose process died are marked as killed, and undelivered results are sent if MLflow answers.
     """
@@ -61,10 +61,10 @@ def _print(trials: list[TrialSummary]) -> None:
             trial.status + (" (will resume)" if trial.can_resume else ""),
             f"{trial.epoch}/{trial.epochs}",
             *("" if value is None else f"{value:.1%}" for value in (trial.val_accuracy, trial.test_accuracy)),
-            duration((now_ms() - trial.started_ms) / 1000),
+            f"{duration((now_ms() - trial.started_ms) / 1000)} ago",
             "yes" if trial.delivered else "deleted" if trial.deleted else "not yet",
         )
         for trial in trials
     ]
-    columns = ("run", "trial", "state", "epochs", "val", "test", "age", "in MLflow")
-    print_table(columns, rows, numbers=("epochs", "val", "test", "age"), unbroken=("run",))
+    columns = ("run", "trial", "state", "epochs", "val", "test", "started", "in MLflow")
+    print_table(columns, rows, numbers=("epochs", "val", "test", "started"), unbroken=("run",))

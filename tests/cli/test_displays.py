@@ -12,7 +12,9 @@ from support import journals
 
 from benchbench import variables
 from benchbench.cli.displays import GridDisplay, RunDisplay
+from benchbench.cli.grid import show_trials
 from benchbench.cli.trial_lines import epoch_line, starting_note, trial_line
+from benchbench.driver.grid_result import GridResult, Trial
 from benchbench.driver.plan import Planned
 from benchbench.protocol.jobs import Resolved, TrialJob
 from benchbench.records.record import Record
@@ -284,3 +286,12 @@ def test_decoding_prints_no_lines_without_a_terminal() -> None:
     with RunDisplay(console) as display:
         display.trial_progress(JOB, "decoding photos", 120, 5000)
     assert not shown(console)
+
+
+def test_the_star_of_the_best_trial_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    record = Record.of([journals.started()]).then(journals.finished())
+    planned = Planned(Resolved(journals.SPEC, "digest", {}), "run", "new")
+    show_trials(GridResult("rates", (Trial(planned, "finished", is_new=True, record=record),)))
+    *_, row, _, below = capsys.readouterr().out.splitlines()
+    assert "80.0%*" in row
+    assert below == "* best validation accuracy"
