@@ -17,7 +17,7 @@ from benchbench import variables
 from benchbench.cli import options
 from benchbench.cli.list import read_catalog
 from benchbench.cli.options import completing
-from benchbench.cli.output import print_json, print_table
+from benchbench.cli.output import print_json, print_lines, print_table
 from benchbench.errors import DataError, SpecError, plain
 from benchbench.paths import write_atomically
 
@@ -63,7 +63,7 @@ def list_datasets(
         print_json({"datasets": [asdict(dataset) for dataset in datasets], "decoded_folder": str(decoded_folder())})
         return
     print_table(("dataset", "images", "size", "decoded"), map(_list_row, datasets), numbers=("size", "decoded"))
-    typer.echo(f"decoded copies are in {decoded_folder()}, which can be deleted at any time")
+    print_lines((f"decoded copies are in {decoded_folder()}, which can be deleted at any time",), "table")
 
 
 def fetch_dataset(

@@ -32,15 +32,14 @@ def doctor(
 
     Exits with 1 if there are problems.
     """
-    from benchbench.cli.output import print_json
+    from benchbench.cli.output import print_json, print_lines
     from benchbench.driver.doctor import examine_and_repair
 
     diagnosis = examine_and_repair(plugins or ())
     if as_json:
         print_json(asdict(diagnosis))
     else:
-        for line in describe(diagnosis):
-            typer.echo(line)
+        print_lines(describe(diagnosis), "table")
     if diagnosis.problems:
         raise typer.Exit(1)
 

@@ -204,8 +204,9 @@ def print_lines(lines: Iterable[str], form: str) -> None:
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    """Return the lines of a sentence, none of which ends between a number and its per cent sign."""
-    return [text.replace("\u00a0", " ") for text in textwrap.wrap(line.replace(" %", "\u00a0%"), width)]
+    """Return the lines of a sentence, none of which ends within a word or path, or before a per cent sign."""
+    texts = textwrap.wrap(line.replace(" %", "\u00a0%"), width, break_on_hyphens=False, break_long_words=False)
+    return [text.replace("\u00a0", " ") for text in texts]
 
 
 def print_csv(rows: Iterable[Mapping[str, Any]]) -> None:

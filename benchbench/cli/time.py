@@ -156,7 +156,7 @@ def time(  # noqa: PLR0913 - one argument for each option, as typer wants it
 
 def print_timings(timing: Timing, table: TimedTable) -> None:
     """Print a row for each variant, the verdicts, how they were made, and the warnings."""
-    from benchbench.cli.output import print_table
+    from benchbench.cli.output import print_lines, print_table
     from benchbench.compare.formatting import percent
     from benchbench.report.timing_data import measurement_text, timing_warnings
 
@@ -166,16 +166,15 @@ def print_timings(timing: Timing, table: TimedTable) -> None:
     print_table(columns, [_row(timing, row, variant) for variant, row in enumerate(table.rows)], numbers=numbers)
     for row in table.rows:
         if row.ratio:
-            typer.echo(row.verdict)
-    typer.echo(
-        f"n = {table.n} interleaved rounds, each {measurement_text(timing)}; ratios of times to {table.baseline}:"
-        f" {_METHODS[table.method]}"
-    )
-    for warning in timing_warnings(timing):
-        typer.echo(f"warning: {warning}")
+            print_lines((row.verdict,), "table")
     machine = timing.warmed[0].started.machine
-    threads = counted(machine.num_threads, "thread")
-    typer.echo(f"{machine.device}, {machine.device_name or machine.processor}, {threads}")
+    rounds = f"n = {table.n} interleaved rounds, each {measurement_text(timing)}"
+    below = (
+        f"{rounds}; ratios of times to {table.baseline}: {_METHODS[table.method]}",
+        *(f"warning: {warning}" for warning in timing_warnings(timing)),
+        f"{machine.device}, {machine.device_name or machine.processor}, {counted(machine.num_threads, 'thread')}",
+    )
+    print_lines(below, "table")
 
 
 def _row(timing: Timing, row: TimedRow, variant: int) -> tuple[str, ...]:

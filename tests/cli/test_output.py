@@ -146,6 +146,12 @@ def test_sentences_break_between_words(terminal: Callable[[int], Callable[[], li
     assert lines() == ["optimizer.lr=0.005 is 10.0", "points more accurate than the", "other."]
 
 
+def test_options_and_paths_in_sentences_stay_whole(terminal: Callable[[int], Callable[[], list[str]]]) -> None:
+    lines = terminal(30)
+    print_lines(("decoded copies are in /root/.cache/benchbench/decoded-images; see --checkpoint-every",), "table")
+    assert lines() == ["decoded copies are in", "/root/.cache/benchbench/decoded-images;", "see --checkpoint-every"]
+
+
 def refuse(name: str) -> NoReturn:
     raise AssertionError(f"{name} is no JSON")
 
