@@ -61,10 +61,10 @@ def _print(trials: list[TrialSummary]) -> None:
             trial.status + (" (will resume)" if trial.can_resume else ""),
             f"{trial.epoch}/{trial.epochs}",
             *("" if value is None else f"{value:.1%}" for value in (trial.val_accuracy, trial.test_accuracy)),
-            f"{duration((now_ms() - trial.started_ms) / 1000)} ago",
+            duration((now_ms() - trial.started_ms) / 1000),
             "yes" if trial.delivered else "deleted" if trial.deleted else "not yet",
         )
         for trial in trials
     ]
-    columns = ("run", "trial", "state", "epochs", "val", "test", "started", "in MLflow")
-    print_table(columns, rows, numbers=("epochs", "val", "test", "started"), unbroken=("run",))
+    columns = ("run", "trial", "state", "epochs", "val", "test", "started ago", "in MLflow")
+    print_table(columns, rows, numbers=("epochs", "val", "test", "started ago"), unbroken=("run",))

@@ -42,7 +42,7 @@ def test_trials_that_wait_for_a_store_at_another_address_are_noted(workdir: Path
     journal.set_claim(Claim("http://old.example:5000", "bench", "1", is_open=False))
     done = CliRunner().invoke(make_app(), ["runs", "list"])
     assert done.exit_code == 0, done.output
-    assert " ago" in done.stdout
+    assert "started ago" in done.stdout
     assert "1 trial waits for the tracking store http://old.example:5000" in " ".join(done.stderr.split())
     assert "MLFLOW_TRACKING_URI=http://old.example:5000" in done.stderr
     journal.set_delivered({})
