@@ -5,13 +5,17 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import shared
+from support import forked_workers, shared
 from support.paths import REPOSITORY
 from support.virtual_environments import make_virtual_environment
+
+from benchbench.executors import worker_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +63,20 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
     os.environ.setdefault(shared.VARIABLE, str(folder))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _forked_workers(_no_telemetry: None, _shared: None) -> None:
+    """Start most workers as forks of a process that has imported torch."""
+    if sys.platform == "linux":
+        forked_workers.serve_workers()
+        forked_workers.use_forks(worker_process)
+
+
+@pytest.fixture
+def new_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each worker that this process starts be a new process, for tests of just that."""
+    monkeypatch.setattr(worker_process, "subprocess", subprocess)
 
 
 @pytest.fixture(autouse=True)

@@ -210,6 +210,7 @@ def test_a_script_needs_no_guard_and_prints_only_what_it_prints(workdir: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("new_workers")
 def test_ctrl_c_stops_cleanly_and_the_same_call_goes_on() -> None:
     slow = DOTS | {"epochs": 6, "checkpoint_every": 0, "set": {"model.pause": 0.1}}
     before = signal.getsignal(signal.SIGINT)

@@ -23,7 +23,7 @@ from benchbench.protocol.messages import Died, Output, Refused, Status
 from benchbench.records.events import Failed, Finished
 from benchbench.records.record import Record
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_cache")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_cache", "new_workers")]
 PLUGIN_FILES = [str(PLUGINS / name) for name in ("tiny.py", "unruly.py")]
 ROOTS = {"digits": "nowhere"}
 SHIPPED = ("digits", "no_augmentation", "cross_entropy", "sgd", "constant")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from benchbench.protocol.messages import Answer
     from benchbench.records.journal import Journal
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_cache")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_cache", "new_workers")]
 FILES = [str(PLUGINS / name) for name in ("tiny.py", "processes.py", "unruly.py")]
 SHIPPED = ("digits", "flip", "no_augmentation", "cross_entropy", "sgd", "constant")
 NEEDED = [*(f"benchbench:{name}" for name in SHIPPED), *FILES]

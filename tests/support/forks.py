@@ -31,9 +31,10 @@ LEFT_BY_TESTS = ("BENCHBENCH_LOOSE_PLUGINS", "PYTHONBREAKPOINT", "RAY_")
 
 PRELOADED = """
 benchbench.cli.main benchbench.driver.compare benchbench.driver.grid benchbench.driver.predict benchbench.driver.report
-benchbench.driver.run benchbench.driver.time benchbench.driver.transfer benchbench.report.figures
-benchbench.report.grid_page benchbench.report.page benchbench.tracking.exporting benchbench.tracking.importing
-mlflow mlflow.store.db.utils mlflow.store.tracking.rest_store mlflow.store.tracking.sqlalchemy_store
+benchbench.driver.run benchbench.driver.time benchbench.driver.transfer benchbench.executors.local
+benchbench.report.figures benchbench.report.grid_page benchbench.report.page benchbench.tracking.exporting
+benchbench.tracking.importing mlflow mlflow.store.db.utils mlflow.store.tracking.rest_store
+mlflow.store.tracking.sqlalchemy_store
 """
 
 
@@ -109,6 +110,11 @@ def _serve() -> None:
     """Fork for each request, and tell the pid of the fork and then its exit code; ends in a fork or without input."""
     for name in PRELOADED.split():
         __import__(name)
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from support import forked_workers
+
+    del sys.path[0]
+    forked_workers.use_forks(sys.modules["benchbench.executors.worker_process"])
     gc.collect()
     gc.freeze()  # a collection in a fork would copy all of its memory
     for line in sys.stdin:
