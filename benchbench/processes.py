@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_END = b"\n"
+"""The line after the last answer."""
+
 LAST_LINES = 5
 """How many of the last lines that a process printed are kept, to tell why it died."""
 
@@ -67,6 +70,8 @@ def ask(module: str, request: bytes = b"", *, on_answer: Callable[[bytes], None]
         with process:
             try:
                 for line in lines:
+                    if line == _END:  # a process that outlives this one may keep the pipe open
+                        break
                     if line.endswith(b"\n"):  # else it died while it wrote
                         answers.append(line)
                         on_answer(line)
@@ -92,6 +97,10 @@ def serve(respond: Callable[[bytes, Callable[[bytes], None]], None]) -> NoReturn
             answers.flush()
 
         respond(request, send)
+        answers.write(_END)
+    if "multiprocessing" in sys.modules:
+        for child in sys.modules["multiprocessing"].active_children():
+            child.terminate()
     # A thread that a plugin started must not keep the answer waiting.
     os._exit(0)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from benchbench.processes import Ended, ask, last_lines
@@ -53,6 +56,21 @@ def test_a_process_that_dies_is_told_apart_and_its_answers_are_kept(
 
 def test_a_thread_that_a_plugin_started_does_not_keep_the_answer_waiting(ask_for: Callable[..., Ended]) -> None:
     assert ask_for("threading.Thread(target=time.sleep, args=[600]).start(); send(b'done')").answers == (b"done\n",)
+
+
+def test_a_process_that_a_plugin_forked_does_not_keep_the_answer_waiting(ask_for: Callable[..., Ended]) -> None:
+    body = "os.fork() or (time.sleep(20), os._exit(0)); send(b'done')"
+    began = time.monotonic()
+    assert ask_for(body).answers == (b"done\n",)
+    assert time.monotonic() - began < 15
+
+
+def test_helpers_of_a_plugin_end_with_the_process_that_answers(ask_for: Callable[..., Ended]) -> None:
+    helper = "multiprocessing.get_context('fork').Process(target=time.sleep, args=[600], daemon=True)"
+    body = f"import multiprocessing; helper = {helper}; helper.start(); send(b'%d' % helper.pid)"
+    (pid,) = map(int, ask_for(body).answers)
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).wait(10)
 
 
 def test_an_interrupted_question_ends_the_process(ask_for: Callable[..., Ended]) -> None:
