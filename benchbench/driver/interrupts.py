@@ -1,9 +1,9 @@
 """Signals while trials run.
 
 The first SIGINT or SIGTERM asks for a stop, which loses no finished epoch if the running one is short; the second
-stops at once. A terminal that closes
-(SIGHUP) also asks for a stop, but never stops at once, since both the shell and the system may send it. SIGTSTP
-(Ctrl-Z) suspends the workers with this process: they have their own process groups, so the terminal does not.
+stops at once. A terminal that closes (SIGHUP) also asks for a stop, but never stops at once, since both the shell and
+the system may send it. SIGTSTP (Ctrl-Z) suspends the workers with this process: they have their own process groups, so
+the terminal does not.
 """
 
 from __future__ import annotations

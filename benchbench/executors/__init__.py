@@ -71,7 +71,7 @@ class Executor(Protocol):
         """Return the batches trained so far in each running trial, by the folder of its attempt; from any thread."""
 
     def stop(self) -> None:
-        """Ask running trials to end after their batch, and start no more."""
+        """Ask running trials to end after their batch or a short epoch, and start no more."""
 
     def suspend(self) -> None:
         """Suspend what runs on this machine, as Ctrl-Z does to this process, until :meth:`wake`."""

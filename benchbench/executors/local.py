@@ -133,7 +133,7 @@ class LocalExecutor(Executor):
         return {job.folder: worker.counter.num_trained for worker, job in tuple(self._busy.items())}
 
     def stop(self) -> None:
-        """Ask running trials to end after their batch, and start no more."""
+        """Ask running trials to end after their batch or a short epoch, and start no more."""
         self._is_stopping = True
         for worker in self._workers:
             worker.counter.ask_to_stop()

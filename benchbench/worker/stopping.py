@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from benchbench.records.events import Epoch
     from benchbench.worker.train import BatchCounter
 
-PATIENCE_SECONDS = 10.0
-"""How long an epoch may still take after a request to stop. Slurm kills 30 s after SIGTERM, Docker after 10 s."""
+PATIENCE_SECONDS = 6.0
+"""How long an epoch may still take after a request to stop. Docker kills 10 s after SIGTERM, Slurm after 30 s."""
 
 
 class StopsLosingNothing:
@@ -25,7 +25,7 @@ class StopsLosingNothing:
         self._counter = counter
         self._on_status = on_status
         self._expected_end: float | None = None
-        self._is_postponed = False
+        self._stop_at: float | None = None
 
     def restart(self, *, num_trained: int) -> None:
         """Count from here."""
@@ -51,7 +51,7 @@ class StopsLosingNothing:
         """Note the end of an epoch, and whether it would be lost if the next one were not trained to its end."""
         seconds = epoch.train_seconds + epoch.eval_seconds
         self._expected_end = time.monotonic() + seconds if is_at_risk else None
-        self._is_postponed = False
+        self._stop_at = None
 
     def _unless_postponed(self, count: Callable[[], None]) -> None:
         try:
@@ -61,10 +61,11 @@ class StopsLosingNothing:
                 raise
 
     def _postpones(self) -> bool:
-        if self._is_postponed:
-            return True
-        if self._expected_end is None or self._expected_end - time.monotonic() > PATIENCE_SECONDS:
+        now = time.monotonic()
+        if self._stop_at is not None:  # the epoch may take longer than the last one did
+            return now < self._stop_at
+        if self._expected_end is None or self._expected_end - now > PATIENCE_SECONDS:
             return False
-        self._is_postponed = True
+        self._stop_at = now + PATIENCE_SECONDS
         self._on_status("training to the end of this epoch, so that none is lost")
         return True
