@@ -78,7 +78,9 @@ def renamed(client: MlflowClient, uri: str, name: str) -> Experiment | None:
         return None
     try:
         experiment = client.get_experiment(remembered.id)
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise  # else results would go to an experiment that has the name now
         return None
     is_same = experiment.creation_time == remembered.created_ms and experiment.lifecycle_stage == "active"
     return experiment if is_same else None
