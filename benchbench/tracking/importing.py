@@ -116,6 +116,8 @@ def _put_below(store: Store, existing: entities.Run, parent: str) -> None:
 def _went_on(run: ExportedRun, existing: entities.Run) -> bool:
     """Tell whether a run ended later elsewhere: where it was imported from, or where an interrupted trial went on."""
     tags = existing.data.tags
+    if grid_runs.CONTINUED_TAG in tags:  # a grid that is ours since
+        return False
     was_interrupted = run_data.ATTEMPT_TAG in run.tags and tags.get(run_data.STATUS_TAG) in ("failed", "killed")
     is_same = was_interrupted or tags.get(run_data.ORIGIN_TAG) == _origin(run)
     return is_same and (run.ended_ms or 0) > (existing.info.end_time or 0)
