@@ -29,7 +29,7 @@ def only_match(
     none of them, or several; then ``remark`` tells what to add to the id of each.
     """
     named = [run for run in runs if run.name == word]
-    matching = named or [run for run in runs if any(run_id.startswith(word) for run_id in run.ids)]
+    matching = named or [run for run in runs if word and any(run_id.startswith(word) for run_id in run.ids)]
     if len(matching) == 1:
         return matching[0]
     if matching:
@@ -38,7 +38,7 @@ def only_match(
             raise SpecError(f"{len(named)} runs have the name {word!r}", hint=f"give an id; newest first: {ids}")
         message = f"the ids of {len(matching)} runs begin with {word!r}"
         raise SpecError(message, hint=f"give more of the id; newest first: {ids}")
-    near = closest(word, [text for run in runs for text in (run.name, *run.ids)])
+    near = closest(word, [text for run in runs for text in (run.name or "", *run.ids)])
     raise SpecError(
         f"no run of experiment {experiment!r} is {word!r}",
         hint=near or "see `bench runs list`, or all runs in mlflow ui",

@@ -10,7 +10,12 @@ from benchbench.records.run_ids import only_match, short_id
 
 RUNS = [
     MlflowRun("sqlite:///mlflow.db", "1", run_id * 32, origin_id, name)
-    for run_id, origin_id, name in [("a", "", "net-s0"), ("b", "c" * 32, "net-s1"), ("e", "", "net-s1"), ("f", "", "a")]
+    for run_id, origin_id, name in [
+        ("a", "", "net-s0"),
+        ("b", "c" * 32, "net-s1"),
+        ("e", "", "net-s1"),
+        ("f", "e" + "0" * 31, "a"),
+    ]
 ]
 
 
@@ -25,7 +30,7 @@ def test_a_run_goes_by_its_name_and_by_the_beginning_of_its_ids(word: str, run_i
     ("word", "runs", "message", "advice"),
     [
         ("net-s1", RUNS[1:3], "2 runs have the name 'net-s1'", "give an id"),
-        ("", RUNS, "the ids of 4 runs begin with ''", "give more of the id"),
+        ("e", RUNS[2:], "the ids of 2 runs begin with 'e'", "give more of the id"),
     ],
 )
 def test_a_word_for_several_runs_names_them(word: str, runs: list[MlflowRun], message: str, advice: str) -> None:
@@ -33,6 +38,11 @@ def test_a_word_for_several_runs_names_them(word: str, runs: list[MlflowRun], me
         only_match(word, RUNS, experiment="bench", remark=lambda run: " (b)" if run.run_id[0] == "b" else "")
     remarks = [f"{short_id(run.run_id)}{' (b)' if run is RUNS[1] else ''}" for run in reversed(runs)]
     assert caught.value.hint == f"{advice}; newest first: {', '.join(remarks)}"
+
+
+def test_no_word_means_no_run() -> None:
+    with pytest.raises(SpecError, match="no run of experiment 'bench' is ''"):
+        only_match("", RUNS[:1], experiment="bench")
 
 
 def test_a_word_for_no_run_names_the_closest_name() -> None:
