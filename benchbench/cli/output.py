@@ -261,8 +261,10 @@ def _columns_below(table: TextTable, width: int) -> tuple[str, ...]:
 
 def _lines_below(table: TextTable, columns: Collection[str]) -> Iterator[str]:
     """Yield a line for each row with its texts of some columns, such as ``adam: paired t; better (p = 0.03)``."""
-    names = list(itertools.takewhile(lambda column: column not in (*table.numbers, *columns), table.columns))
+    others = (*table.numbers, *table.unbroken, *columns)
+    names = list(itertools.takewhile(lambda column: column not in others, table.columns))
     for row in table.rows:
         texts = "; ".join(text for column, text in zip(table.columns, row, strict=True) if column in columns and text)
         if texts:
-            yield f"{' '.join(filter(None, row[: len(names)])).removesuffix(' *')}: {texts}"
+            first, *more = row[: len(names)]
+            yield f"{' '.join(filter(None, (first.removesuffix(' *'), *more)))}: {texts}"

@@ -114,6 +114,19 @@ def test_numbers_stay_whole_in_80_columns_and_the_verdicts_stand_below(
     assert below == f"trivial_augment: {sentence} as published"
 
 
+def test_the_line_of_a_row_has_its_names_alone_and_no_star(terminal: Callable[[int], Callable[[], list[str]]]) -> None:
+    table = TextTable(
+        "test accuracy (%)",
+        ("optimizer", "lr", "difference [95 %]", "seeds", "verdict"),
+        (("adam *", "0.001", "-3.70 [-17.09, +9.69]", "5 pairs", "not distinguishable (p = 0.36); " + "more " * 9),),
+        unbroken=("difference [95 %]",),
+        gives_way=("verdict",),
+    )
+    lines = terminal(60)
+    print_tables([table], (), "table")
+    assert any(line.startswith("adam 0.001: not distinguishable") for line in lines())
+
+
 def test_a_comparison_in_a_pipe_has_all_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
     print_tables([COMPARED], (), "table")
     lines = capsys.readouterr().out.splitlines()
