@@ -6,6 +6,8 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from scipy import stats
+
 from benchbench.compare import formatting
 
 if TYPE_CHECKING:
@@ -59,9 +61,7 @@ def predicts_one_class(record: Record) -> bool:
 
 @lru_cache
 def _best_guess(num_images: int, chance: float) -> float:
-    from scipy.special import bdtrik  # at the end of a bench run, where scipy.stats would take a second
-
-    return math.ceil(float(bdtrik(GUESSING, num_images, chance))) / num_images
+    return float(stats.binom.ppf(GUESSING, num_images, chance)) / num_images
 
 
 def _num_images(record: Record) -> int:

@@ -57,10 +57,9 @@ class Judge:
     """Judges the contrasts of one table: ``level`` is the chance of any false verdict in all of it.
 
     ``permutation_level`` is that of a permutation test beside one of its t tests. ``criterion`` is what seeds must have
-    done to count.
-    With a ``margin``, in the units of the values, differences may also be shown to be smaller than it. In each
-    comparison only one of the two claims can be false, so that Bonferroni's correction for the number of comparisons
-    covers both; Holm's would not.
+    done to count. With a ``margin``, in the units of the values, differences may also be shown to be smaller than it.
+    In each comparison only one of the two claims can be false, so that Bonferroni's correction for the number of
+    comparisons covers both; Holm's would not.
     """
 
     level: float
