@@ -1,8 +1,9 @@
 """Workers as forks of one process that has imported torch and waits.
 
 A worker that is started anew spends three seconds of a processor on importing torch. A fork has its own memory,
-descriptors, signals, process group and exit code, like any other process. Calls of ``bench`` that are started anew, as
-those that are killed are, start their workers anew too.
+descriptors, signals, process group and exit code, like any other process. But its parent is the process that forked it,
+and sets of texts have the same order in all forks. Calls of ``bench`` that are started anew, as those that are killed
+are, start their workers anew too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import gc
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -25,6 +27,8 @@ from pathlib import Path
 from select import select
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +63,10 @@ def serve_workers() -> None:
     _environment_file(address).write_text(json.dumps(dict(os.environ)), encoding="utf-8")
     # It is not waited for: until it listens, workers are started anew.
     process = subprocess.Popen(
-        [sys.executable, "-P", __file__, str(address)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [sys.executable, "-P", __file__, str(address)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        process_group=0,  # Ctrl-C is for the tests
     )
     atexit.register(process.communicate)  # the end of its input ends it
 
@@ -69,17 +76,15 @@ def _environment_file(address: Path) -> Path:
 
 
 def _popen(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str] | ForkedWorker:
-    if _fits(options["env"]):
-        try:
+    with suppress(ConnectionRefusedError, FileNotFoundError):  # while it does not listen yet
+        if _fits(options["env"]):
             return ForkedWorker(arguments, options["env"], options["pass_fds"])
-        except (ConnectionRefusedError, FileNotFoundError):
-            pass
     return subprocess.Popen(arguments, **options)
 
 
 def _fits(environment: Mapping[str, str]) -> bool:
     """Tell whether a fork would be what a new process is: in much the same environment."""
-    if ADDRESS not in environment:
+    if ADDRESS not in environment or any(name.startswith("COVERAGE_PROCESS") for name in environment):
         return False
     file = _environment_file(Path(environment[ADDRESS]))
     differing = dict(set(environment.items()) ^ set(json.loads(file.read_text(encoding="utf-8")).items()))
@@ -109,7 +114,7 @@ class ForkedWorker:
         return self.returncode
 
     def _hear_end(self) -> None:
-        self.returncode = int(self._connection.recv(MAX_REQUEST))
+        self.returncode = int(self._connection.recv(MAX_REQUEST) or -signal.SIGKILL)
         self._connection.close()
         self._has_ended.set()
 
@@ -168,6 +173,8 @@ def _become(request: dict[str, Any], channel: int, output: int) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv[:] = ["worker", str(channel), request["counter"]]
+    random.seed()
+    np.random.seed()  # noqa: NPY002 - the global generator, which plugins may use
     code = 1
     try:
         code = _work()
