@@ -204,7 +204,7 @@ CheckpointEvery = Annotated[
         metavar="SECONDS",
         help="Shortest time between checkpoints, which are written after epochs; 0: after every epoch.",
         min=0,
-        show_default="as short as takes 1 % of the time",
+        show_default="so that writing takes at most 1 % of the time",
     ),
 ]
 KeepCheckpoints = Annotated[

@@ -15,8 +15,8 @@ class Claim:
 
     ``experiment`` is the experiment's name when the trial began, and ``varied`` what tells the trial from the others of
     its grid. ``is_open`` says that the call has yet to tell how the trial ended, and to add its part to the artifacts.
-    ``artifacts`` and ``keeps_checkpoint`` are what the call was asked to keep. ``continued_spec_id`` is
-    that of the shorter trial whose epochs the attempt begins with, if there is one.
+    ``artifacts`` and ``keeps_checkpoint`` are what the call was asked to keep. ``continued_spec_id`` is that of the
+    shorter trial whose epochs the attempt begins with, if there is one.
     """
 
     tracking_uri: str
