@@ -106,7 +106,7 @@ def test_what_a_server_that_stays_away_did_not_get_is_sent_by_the_next_command(s
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 0, output + errors
-    assert re.search(r"3 trial\(s\) not delivered to MLflow yet \(.+\); the next bench run, bench grid or", output)
+    assert re.search(r"3 trials not delivered to MLflow yet \(.+\); the next bench run, bench grid or", output)
     with server(served.folder, port_of(served)):
         listed = served("runs", "list")
         assert listed.returncode == 0, listed.stderr

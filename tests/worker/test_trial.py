@@ -231,7 +231,7 @@ def test_the_checkpoint_is_out_of_memory_once_a_trial_goes_on(
     events.close()
 
 
-def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
+def test_a_trial_asked_to_stop_after_an_epoch_keeps_it_and_ends_as_killed(
     registry: Registry, counter: SharedCounter, tmp_path: Path
 ) -> None:
     running = run_trial(make_job(registry, tmp_path, epochs=1000), registry, counter=counter)
@@ -240,7 +240,8 @@ def test_a_trial_asked_to_stop_ends_as_killed_after_its_batch(
     told.extend(running)
     assert [event.event for event in told] == ["started", "epoch_finished", "failed"]
     assert told[-1].status == "killed"
-    assert counter.num_trained == 15 + 1
+    assert counter.num_trained == 15
+    assert list(tmp_path.rglob("checkpoint.pt"))
 
 
 @pytest.mark.parametrize(
