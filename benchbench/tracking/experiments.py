@@ -43,8 +43,8 @@ def open_experiment(client: MlflowClient, uri: str, name: str) -> Experiment:
     Raises :class:`TrackingError` if it cannot be used, and if the experiment that had this name was renamed, whether or
     not another has the name now.
     """
-    _refuse_renamed(client, uri, name)
-    experiment = client.get_experiment_by_name(name) or _make(client, uri, name)
+    known = _refuse_renamed(client, uri, name)
+    experiment = known or client.get_experiment_by_name(name) or _make(client, uri, name)
     check_experiment(client, uri, experiment)
     _remember(uri, name, experiment)
     return experiment
@@ -172,13 +172,15 @@ def _artifact_location(uri: str) -> str | None:
     return sqlite_addresses.quoted(folder / "mlruns" / uuid.uuid4().hex[:8])
 
 
-def _refuse_renamed(client: MlflowClient, uri: str, name: str) -> None:
+def _refuse_renamed(client: MlflowClient, uri: str, name: str) -> Experiment | None:
+    """Return the experiment that had this name when we last used it and still has it; raises if it was renamed."""
     experiment = renamed(client, uri, name)
     if experiment is not None and experiment.name != name:
         raise TrackingError(
             f"the experiment {name!r} was renamed in MLflow: it is called {experiment.name!r} now",
             hint=f"--experiment {shlex.quote(experiment.name)} continues it, --experiment OTHER-NAME starts another",
         )
+    return experiment
 
 
 def _remember(uri: str, name: str, experiment: Experiment) -> None:
