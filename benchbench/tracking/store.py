@@ -255,8 +255,7 @@ def leftovers(tracking_uri: str) -> Iterator[Journal]:
     for journal in Journal.all():
         if not journal.goes_to(tracking_uri) or is_delivered(journal):
             continue
-        record = journal.try_record()
-        if record is not None and record.status != "running":
+        if _has_ended(journal):
             yield journal
 
 
@@ -265,7 +264,11 @@ def _waiting_for_others(tracking_uri: str) -> str:
     stores = Counter(
         claim.tracking_uri
         for journal in Journal.all()
-        if (claim := journal.claim()) and claim.tracking_uri != tracking_uri and _is_waiting(journal)
+        if not journal.is_marked_delivered()  # mostly so, and told without reading
+        and (claim := journal.claim())
+        and claim.tracking_uri != tracking_uri
+        and _has_ended(journal)
+        and not (journal.is_deleted() or journal.is_in_use())
     )
     return "; ".join(
         f"{counted(number, 'trial waits', 'trials wait')} for the tracking store {store}:"
@@ -274,10 +277,7 @@ def _waiting_for_others(tracking_uri: str) -> str:
     )
 
 
-def _is_waiting(journal: Journal) -> bool:
-    """Tell whether a trial that no call runs has ended, and no store has had all of it."""
-    if journal.is_marked_delivered() or journal.is_deleted() or journal.is_in_use():
-        return False
+def _has_ended(journal: Journal) -> bool:
     record = journal.try_record()
     return record is not None and record.status != "running"
 
