@@ -107,7 +107,10 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
         _left_out(
             _beside_classes(files, folders_of_splits.values() or [prefix], prefix), "they are in no class's folder"
         ),
-        _left_out(_without_images(files, folders_of_splits.get("train", prefix)), "they have no images in them"),
+        _left_out(
+            _without_images(files, folders_of_splits.get("train", prefix), folders["train"]),
+            "they have no images in them",
+        ),
         _same_folders_inside(files, folders["train"]),
         taken_from_training({split_name: len(splits[split_name]) for split_name in taken if folders_of_splits}),
         too_few_to_split([name for name in items["train"] if not all(items[split_name][name] for split_name in taken)]),
@@ -205,10 +208,11 @@ def _beside_classes(files: Files, folders: Iterable[str], prefix: str) -> list[s
     return [path.lstrip("/").removeprefix(prefix) for path in paths]
 
 
-def _without_images(files: Files, folder: str) -> list[str]:
-    """Return the folders beside those of the classes that have no images in them."""
+def _without_images(files: Files, folder: str, classes: Mapping[str, str]) -> list[str]:
+    """Return the folders beside those of the classes, which all have images, that have none in them."""
+    with_images = set(classes.values())
     names = sorted(name for name in files.folders_in(folder.rstrip("/")) if is_shown(name))
-    return [name for name in names if not any(_image_files(files, f"{folder}{name}"))]
+    return [name for name in names if f"{folder}{name}" not in with_images]
 
 
 def _left_out(names: Collection[str], reason: str) -> str:
