@@ -109,7 +109,7 @@ def compare_populations(
     tested = [predictions[record.attempt] for record in trials if record.status == "finished"]
     if len({(each.images, each.classes) for each in tested}) > 1:
         raise SpecError("the trials were not tested on the same images", hint="compare trials of one dataset")
-    at_chance, accuracy = not_learned(trials), Metric.named(TEST_ACCURACY)
+    at_chance, criterion, accuracy = not_learned(trials), criterion_of(trials), Metric.named(TEST_ACCURACY)
     compared_rows = []
     for configuration in configurations:
         if configuration is not baseline:
@@ -117,8 +117,10 @@ def compare_populations(
             correct = [_correct(side, predictions) for side in sides]
             compared = compare_over_images(*correct, confidence=question.confidence, name=configuration.name)
             p_value, by_luck = p_value_above_luck(compared.p_value, sides, at_chance)
-            compared = replace(compared, p_value=p_value, luck_p=by_luck)
-            compared_rows.append(replace(compared, num_seeds=fewest_seeds(*sides), criterion=criterion_of(trials)))
+            num_seeds = fewest_seeds(*sides)
+            compared_rows.append(
+                replace(compared, num_seeds=num_seeds, p_value=p_value, luck_p=by_luck, criterion=criterion)
+            )
     return PopulationComparison(
         baseline.name, question.confidence, _judged(compared_rows, level=1 - question.confidence)
     )
