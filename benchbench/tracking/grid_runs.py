@@ -104,7 +104,7 @@ def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Pa
     if existing is not None:
         run_id: str = existing.info.run_id
         client.update_run(run_id, status="RUNNING")
-        if not _from_here([existing]):
+        if not _is_from_here(existing):
             client.set_tag(run_id, CONTINUED_TAG, "yes")
         return run_id
     # What stands here until the grid ends for the first time; afterwards its description does.
@@ -148,7 +148,7 @@ def find_designs(experiment: str, *, name: str = "", file: Path | None = None) -
         query = _query(identity) if identity else f"tags.`{GRID_TAG}` LIKE '%'"
         runs = list(store.client.search_runs([experiment_id], query))
         if file:
-            runs = _from_here(runs)[:1] or _of_others(store, experiment_id, identity, file)
+            runs = list(filter(_is_from_here, runs))[:1] or _of_others(store, experiment_id, identity, file)
     if len(runs) == 1:
         return designs_of(runs[0])
     return Designs(grids=tuple(run.data.tags[GRID_TAG] for run in runs if run.data.tags.get(DESIGN_TAG)))
@@ -186,19 +186,19 @@ def _if_active(client: MlflowClient, run_id: str) -> str | None:
 def _find(store: ReadableStore, experiment_id: str, identity: dict[str, str], file: Path) -> Run | None:
     """Return the newest run of a grid: one from here, or else one that was imported and whose file says the same."""
     runs = list(store.client.search_runs([experiment_id], _query(identity)))
-    return next(iter(_from_here(runs) or _equal(store, runs, file)), None)
+    return next(iter(list(filter(_is_from_here, runs)) or _equal(store, runs, file)), None)
 
 
 def _of_others(store: ReadableStore, experiment_id: str, identity: dict[str, str], file: Path) -> list[Run]:
     """Return the runs of grids of this name that are another person's or were imported; the one of an equal file."""
     of_name = store.client.search_runs([experiment_id], _query({GRID_TAG: identity[GRID_TAG]}))
-    runs = [run for run in of_name if not _from_here([run]) or run.data.tags.get(FILE_TAG) == identity[FILE_TAG]]
+    runs = [run for run in of_name if not _is_from_here(run) or run.data.tags.get(FILE_TAG) == identity[FILE_TAG]]
     return _equal(store, runs, file)[:1] or runs
 
 
-def _from_here(runs: Iterable[Run]) -> list[Run]:
-    """Return those runs of grids that were run in this store, and not only imported into it."""
-    return [run for run in runs if run_data.ORIGIN_TAG not in run.data.tags or CONTINUED_TAG in run.data.tags]
+def _is_from_here(run: Run) -> bool:
+    """Tell whether a grid was run in this store, and not only imported into it."""
+    return run_data.ORIGIN_TAG not in run.data.tags or CONTINUED_TAG in run.data.tags
 
 
 def _equal(store: ReadableStore, runs: Iterable[Run], file: Path) -> list[Run]:
