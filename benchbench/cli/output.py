@@ -243,7 +243,7 @@ def _print_text_table(table: TextTable) -> None:
         numbers=table.numbers,
         unbroken=table.unbroken,
     )
-    print_lines((*(_lines_below(table, below) if below else ()), *table.below, ""), "table")
+    print_lines((*_lines_below(table, below), *table.below, ""), "table")
 
 
 def _columns_below(table: TextTable, width: int) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from benchbench.data.decoding_processes import Helpers, Request
 from benchbench.data.image_files import FileImages
 from benchbench.data.split_arrays import SplitArrays, readable
 from benchbench.data.split_digests import SplitDigest
-from benchbench.errors import DataError, listed, plain
+from benchbench.errors import DataError, counted, listed, plain
 from benchbench.paths import write_atomically
 from benchbench.plugin.dataset import LazyImages
 from benchbench.records.processors import num_processors
@@ -301,8 +301,7 @@ def _refuse_damaged(
         named = listed([f"{file} ({text})" for file, text, _ in refused], MAX_NAMED)
         if damaged_list and _is_listed(damaged_list, [(file, text) for file, text, _ in refused]):
             named += f"; all are listed in {damaged_list}"
-        counted = f"{len(refused)} image{'s' if len(refused) > 1 else ''}"
-        raise DataError(f"{counted} cannot be read: {named}", hint=refused[0][2])
+        raise DataError(f"{counted(len(refused), 'image')} cannot be read: {named}", hint=refused[0][2])
     for split_name, images in lazy.items():
         if len(damaged[split_name]) == len(images):
             raise DataError(f"none of the {len(images)} images of {split_name} can be read")
