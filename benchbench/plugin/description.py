@@ -89,7 +89,8 @@ def describe(cls: type[Plugin], origin: str) -> Entry:
     """Return the description of a plugin class."""
     # In a terminal, one backtick around a name reads better than two.
     doc = inspect.cleandoc(cls.__doc__ or "").replace("``", "`")
-    defaults = cls().model_dump(mode="json")
+    plugin = cls()
+    defaults = plugin.model_dump(mode="json")
     download: Download | Downloads | None = getattr(cls, "download", None)
     return Entry(
         kind=cls.kind,
@@ -102,13 +103,13 @@ def describe(cls: type[Plugin], origin: str) -> Entry:
         download_facts=asdict(download) if download else None,
         sha256=dict(getattr(cls, "sha256", {})),
         augmentation=getattr(cls, "augmentation", ""),
-        has_files=_has_files(cls),
+        has_files=_has_files(plugin),
     )
 
 
-def _has_files(cls: type[Plugin]) -> bool:
+def _has_files(plugin: Plugin) -> bool:
     """Tell whether a plugin is a dataset that reads files, wherever they may be."""
-    sources = getattr(cls(), "sources", None)
+    sources = getattr(plugin, "sources", None)
     try:
         return sources is not None and sources(_NOWHERE) != ()
     except Exception:  # noqa: BLE001 - a plugin may look into its files
