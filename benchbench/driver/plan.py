@@ -218,16 +218,16 @@ def _plan_one(item: Resolved, known: KnownRuns, *, rules: Rules, destination: tu
         )
     if is_interrupted and not rules.fresh:
         return _resumed(item, journals[-1])
-    why = "finished before; training again, as a new run" if run else _after(journals)
+    why = "finished before; training again, as a new run" if run else _after(journals, is_interrupted=is_interrupted)
     is_elsewhere = bool(journals) and not is_interrupted and journals[-1].record().status == "running"
     return Planned(item, "run", why, finished=run, is_elsewhere=is_elsewhere)
 
 
-def _after(journals: Sequence[Journal]) -> str:
+def _after(journals: Sequence[Journal], *, is_interrupted: bool) -> str:
     """Return why a trial that has not finished begins anew."""
     if not journals:
         return _NEW
-    if journals[-1].is_interrupted():
+    if is_interrupted:
         return "interrupted; starting over"
     whys = {"failed": "failed before", "running": "running in another process"}
     return whys.get(journals[-1].record().status, "finished before, but MLflow has no run of it any more")
@@ -245,12 +245,8 @@ def _resumed(item: Resolved, journal: Journal) -> Planned:
 
 def attempts(item: Resolved, destination: tuple[str, str]) -> list[Journal]:
     """Return the attempts at a spec with the same images and for the same experiment in MLflow, oldest first."""
-    journals = []
-    for journal in Journal.attempts(item.spec.id):
-        is_ours = journal.goes_to(*destination)
-        if is_ours and (record := journal.try_record()) and record.data_digest == item.data_digest:
-            journals.append(journal)
-    return journals
+    journals = Journal.attempts(item.spec.id)
+    return [journal for journal in journals if journal.is_of(destination, data_digest=item.data_digest)]
 
 
 def _finished(item: Resolved, known: KnownRuns, journals: Sequence[Journal]) -> FinishedRun | None:

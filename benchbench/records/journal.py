@@ -115,6 +115,11 @@ class Journal:
         claim = self.claim()
         return claim is not None and claim.tracking_uri == tracking_uri and experiment_id in ("", claim.experiment_id)
 
+    def is_of(self, destination: tuple[str, str], *, data_digest: str) -> bool:
+        """Tell whether it is an attempt with these images, whose results go to this store and experiment."""
+        record = self.try_record() if self.goes_to(*destination) else None
+        return record is not None and record.data_digest == data_digest
+
     def is_cut_off(self) -> bool:
         """Tell whether the call that ran it was killed before its end, however far the trial itself was."""
         claim = self.claim()

@@ -103,8 +103,8 @@ def _other_attempts(job: TrialJob, *, data_digest: str) -> Iterator[Journal]:
         return
     for path in Path(job.folder).parent.glob(f"*/{file_names.EVENTS}"):
         journal = Journal(path.parent)
-        is_new = journal.attempt not in job.others.finished_before and journal.goes_to(*job.others.destination)
-        if is_new and (record := journal.try_record()) and record.data_digest == data_digest:
+        is_new = journal.attempt not in job.others.finished_before
+        if is_new and journal.is_of(job.others.destination, data_digest=data_digest):
             yield journal
 
 
