@@ -59,7 +59,7 @@ def update_and_list_trials(experiment: str, *, note: Callable[[str], None]) -> l
     _mark_dead_as_killed(note)
     journals = [journal for journal in Journal.all() if _is_of(journal, experiment) and journal.try_record()]
     waiting = [journal for journal in journals if _is_waiting(journal)]
-    interrupted = {journal.record().spec_id for journal in journals if journal.is_interrupted()}
+    interrupted = {journal for journal in journals if journal.is_interrupted()}
     store, known = None, KnownRuns({}, frozenset())
     if waiting or interrupted or GridEnd.all():
         try:
@@ -68,10 +68,10 @@ def update_and_list_trials(experiment: str, *, note: Callable[[str], None]) -> l
                 note(store.note)
             _send(waiting, store, note)
             if interrupted:
-                known = store.find_known_runs(interrupted)
+                known = store.find_known_runs({journal.record().spec_id for journal in interrupted})
         except TrackingError as error:
             note(f"not delivered: {error.message}" if waiting else error.message)
-    return _summarize(journals, resumed=_resumed(journals, known, store))
+    return _summarize(journals, resumed=_resumed(journals, interrupted, known, store))
 
 
 def _mark_dead_as_killed(note: Callable[[str], None]) -> None:
@@ -89,7 +89,9 @@ def _is_of(journal: Journal, experiment: str) -> bool:
     return experiment == claim.experiment or remembered_id(claim.tracking_uri, experiment) == claim.experiment_id
 
 
-def _resumed(journals: Sequence[Journal], known: KnownRuns, store: Store | None) -> set[str]:
+def _resumed(
+    journals: Sequence[Journal], interrupted: Collection[Journal], known: KnownRuns, store: Store | None
+) -> set[str]:
     """Return the attempts that the next call resumes: the newest at a trial that MLflow does not have finished.
 
     An attempt whose run was deleted does not count.
@@ -100,7 +102,7 @@ def _resumed(journals: Sequence[Journal], known: KnownRuns, store: Store | None)
         if journal.attempt not in known.deleted_attempts and (store is None or journal.goes_to(store.tracking_uri)):
             newest[(record.spec_id, record.data_digest)] = journal
     unfinished = [journal for key, journal in newest.items() if key not in known.finished]
-    return {journal.attempt for journal in unfinished if journal.is_interrupted()}
+    return {journal.attempt for journal in unfinished if journal in interrupted}
 
 
 def _summarize(journals: Sequence[Journal], *, resumed: Collection[str]) -> list[TrialSummary]:
