@@ -197,10 +197,11 @@ def compare_models(
     asked = StudyRecords.of(study, {"confidence": confidence}, (watcher or Watcher()).note)
     oldest_first = sorted(asked.records, key=lambda record: record.started_ms)
     records = {record.mlflow: record for record in oldest_first if record.mlflow}
-    one, other = (records[only_match(word, list(records), experiment=study.experiment)] for word in (first, second))
+    runs = [only_match(word, list(records), experiment=study.experiment) for word in (first, second)]
+    one, other = (records[run] for run in runs)
     if one.data.splits["test"] != other.data.splits["test"]:
         raise SpecError("the two models were not tested on the same images", hint="choose two runs of the same dataset")
-    predictions = [load_predictions(_run_id(record)) for record in (one, other)]
+    predictions = [load_predictions(run.run_id) for run in runs]
     return compare_predictions(*predictions, confidence=asked.question.confidence)
 
 

@@ -38,7 +38,7 @@ def only_match(
             raise SpecError(f"{len(named)} runs have the name {word!r}", hint=f"give an id; newest first: {ids}")
         message = f"the ids of {len(matching)} runs begin with {word!r}"
         raise SpecError(message, hint=f"give more of the id; newest first: {ids}")
-    near = closest(word, [text for run in runs for text in (run.name or "", *run.ids)])
+    near = closest(word, [text for run in runs for text in (run.name, *run.ids)])
     raise SpecError(
         f"no run of experiment {experiment!r} is {word!r}",
         hint=near or "see `bench runs list`, or all runs in mlflow ui",
