@@ -135,7 +135,7 @@ def test_a_model_that_came_with_a_file_is_loaded_if_its_maker_is_trusted(
         (("1", "photos"), "keeps no model", "unless --artifacts says otherwise"),
         (("tiny-sgd-imagefolder-s9", "photos"), "no run of experiment 'bench'", "did you mean 'tiny-sgd-imagefolder-s"),
         (("0" * 32, "photos"), "no run has the id", "`bench runs list`"),
-        (("", "photos"), "the ids of 2 runs begin with ''", "(keeps a model)"),
+        (("", "photos"), "no run of experiment 'bench' is ''", "`bench runs list`"),
         (("0", "nowhere.png"), "there is no image nowhere.png", "give image files"),
         (("0", ".bench"), "the folder .bench has no images in it", ""),
         (("0", "mlflow.db", "photos/red/00.png"), "1 image cannot be read: mlflow.db (", ""),
@@ -153,3 +153,17 @@ def test_what_cannot_be_predicted_is_told_with_a_way_out(
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
     assert not (bench.folder / "refused.csv").exists()
+
+
+@pytest.mark.slow
+def test_runs_of_one_name_are_told_apart_by_who_keeps_a_model(bench: Bench) -> None:
+    ids = [run_of(bench, seed).info.run_id for seed in (0, 1)]
+    name = run_of(bench, 1).info.run_name
+    bench.client.update_run(ids[1], name=run_of(bench, 0).info.run_name)
+    try:
+        done = bench("predict", run_of(bench, 0).info.run_name, "photos")
+    finally:
+        bench.client.update_run(ids[1], name=name)
+    assert done.returncode == 2
+    assert "2 runs have the name 'tiny-sgd-imagefolder-s0'" in done.stderr
+    assert f"{ids[1][:12]}, {ids[0][:12]} (keeps a model)" in " ".join(done.stderr.split())
