@@ -148,7 +148,7 @@ class _Running:
         position = 0
         while position < min(num_next, len(self.waiting)):
             job = self.waiting[position]
-            if job.attempt in self.deaths:  # it began here, and has to be ended here
+            if self._has_begun_here(job):  # and has to be ended here
                 position += 1
             elif self._pass_over_if_finished(job):
                 del self.waiting[position]
@@ -172,6 +172,10 @@ class _Running:
                 (self.deferred if self._is_trained_elsewhere(job) else self.waiting).append(job)
             if self.deferred and not self.waiting:
                 time.sleep(POLL_SECONDS)
+
+    def _has_begun_here(self, job: TrialJob) -> bool:
+        """Tell whether a job that waits is a trial of this call whose worker was killed after its beginning."""
+        return job.attempt in self.deaths and _journal(job).exists()
 
     def _pass_over_if_finished(self, job: TrialJob) -> bool:
         """Take over the outcome of a trial that another call has finished; tell whether it has."""
@@ -204,7 +208,7 @@ class _Running:
                 self._hear_event(job, message)
 
     def _hear_of_refusal(self, job: TrialJob, refused: Refused) -> None:
-        if self.drive.others is not None and job.attempt not in self.deaths:
+        if self.drive.others is not None and not self._has_begun_here(job):
             if self._pass_over_if_finished(job):
                 return
             if isinstance(refused.error, RunningElsewhereError):

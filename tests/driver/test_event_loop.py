@@ -209,6 +209,33 @@ def test_a_trial_whose_lock_another_call_holds_is_tried_again_later(tmp_path: Pa
     ]
 
 
+def test_a_trial_whose_worker_died_before_it_began_is_not_trained_if_another_call_finishes_it(tmp_path: Path) -> None:
+    class Dying(OneByOne):
+        """An executor whose first worker is killed before the trial begins, while another call finishes the trial."""
+
+        has_died = False
+
+        def run(self, jobs: deque[TrialJob]) -> Iterator[tuple[TrialJob, TrialMessage]]:
+            if not self.has_died:
+                self.has_died = True
+                job = jobs.popleft()
+                finished(tmp_path)
+                yield job, Died("killed")
+            yield from super().run(jobs)
+
+    class Elsewhere(Others):
+        def has_ended(self, job: TrialJob) -> bool:
+            return (tmp_path / "theirs").exists()
+
+        def are_training(self, job: TrialJob, *, call: Call) -> bool:
+            return False
+
+    others: Any = Elsewhere(tmp_path, is_finished=True)
+    (outcome,) = drive(others=others, retries=1).run(jobs(tmp_path, "b"), Dying()).outcomes
+    assert (outcome.job.attempt, outcome.status, outcome.is_elsewhere) == ("theirs", "finished", True)
+    assert not Journal(tmp_path / "b").exists()
+
+
 def test_a_trial_that_is_asked_for_again_while_another_call_trains_it_is_refused(tmp_path: Path) -> None:
     (outcome,) = drive().run(jobs(tmp_path, "a"), Locked()).outcomes
     assert outcome.status == "refused"
