@@ -139,12 +139,17 @@ class RayExecutor(Executor):
                 continue
             if message is None:
                 self._running.remove(task)
-                with suppress(OSError):  # it has a journal, unless the trial did not begin
-                    Path(task.job.folder).rmdir()
+                self._remove_empty_folder(task.job.folder)
             elif not task.has_ended:
                 task.has_ended = isinstance(message, Finished | Failed | Refused | Died)
                 yield task.job, message
             self._start(jobs)
+
+    def _remove_empty_folder(self, folder: str) -> None:
+        """Remove the folder of a trial that did not begin, unless a retry is about to begin in it."""
+        if all(task.job.folder != folder for task in self._running):
+            with suppress(OSError):  # it has a journal
+                Path(folder).rmdir()
 
     def progress(self) -> dict[str, int]:
         """Return the batches trained in each running trial, by the folder of its attempt, as of a second ago."""
