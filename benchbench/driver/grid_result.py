@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.config.differences import describe_spec, varying
+from benchbench.records.record import best
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,9 +70,8 @@ class GridResult:
 
     @property
     def best(self) -> Record | None:
-        """Return the best of the records by validation, or None if no trial has finished."""
-        finished = [record for record in self.records if record.final is not None]
-        return max(finished, key=lambda record: record.rank, default=None)
+        """Return the best of the finished trials by validation, or None if there is none."""
+        return best(self.records)
 
     @property
     def counts(self) -> Mapping[str, int]:

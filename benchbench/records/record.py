@@ -211,3 +211,9 @@ class Record:
             first, *others = error.errors(include_url=False)
             more = f", and {len(others)} more" if others else ""
             raise RecordError(f"is damaged: {describe_errors([first])}{more}") from error
+
+
+def best(records: Iterable[Record]) -> Record | None:
+    """Return the finished trial that is best by validation, or None if there is none."""
+    finished = [record for record in records if record.status == "finished"]
+    return max(finished, key=lambda record: record.rank, default=None)

@@ -14,7 +14,7 @@ from benchbench.compare.metric_values import Metric
 from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import describe_spec, varying
 from benchbench.config.values import describe_values
-from benchbench.report.trial_files import best
+from benchbench.records.record import best
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

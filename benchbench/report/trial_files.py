@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.records.artifact_files import read_by_report
+from benchbench.records.record import best
 from benchbench.tracking.run_files import fetch_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from benchbench.records.record import Record
@@ -41,9 +42,3 @@ def gather(records: Sequence[Record], folder: Path, *, more: Sequence[str] = ())
     }
     folders = fetch_all(names, folder)
     return [TrialFiles(record, folders.get(run_ids.get(record.attempt, ""), folder / "none")) for record in records]
-
-
-def best(records: Iterable[Record]) -> Record | None:
-    """Return the finished trial with the highest rank, if there is one."""
-    finished = [record for record in records if record.status == "finished" and record.final]
-    return max(finished, key=lambda record: record.rank, default=None)

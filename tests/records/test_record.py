@@ -5,7 +5,7 @@ from __future__ import annotations
 from support import journals
 from support.made_records import ended, made, spec
 
-from benchbench.records.record import Record
+from benchbench.records.record import Record, best
 
 
 def test_a_printed_record_is_a_line_with_its_result() -> None:
@@ -15,3 +15,12 @@ def test_a_printed_record_is_a_line_with_its_result() -> None:
     assert str(ended(spec(3), "killed")) == "alexnet on squares, seed 3: killed"
     failed = Record.of([journals.started(), journals.failed()])
     assert str(failed).startswith("alexnet on squares, seed 7: failed, ")
+
+
+def test_a_finished_trial_that_was_continued_and_stopped_is_not_the_best() -> None:
+    stopped = Record.of(
+        [journals.started(), journals.finished(), journals.resumed(3), journals.failed(status="killed")]
+    )
+    worse = made(spec(3), 0.5)
+    assert best([stopped, worse]) is worse
+    assert best([stopped]) is None

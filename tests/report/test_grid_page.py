@@ -12,8 +12,8 @@ from support import made_records
 from benchbench.compare import compare_records
 from benchbench.compare.groups import ComparedGroup
 from benchbench.config import grid_file
+from benchbench.records.record import best
 from benchbench.report.grid_page import MAX_CHARACTERS, GridPage, grid_page, trials_table
-from benchbench.report.trial_files import best
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
