@@ -47,15 +47,14 @@ class ArtifactPolicy:
 
         A record of an earlier end, after which the trial was resumed, is replaced at any level.
         """
-        kept = kept_at(self.level)
-        if file_names.RECORD not in kept and not (journal.artifacts / file_names.RECORD).exists():
+        if not journal.keeps_record(self.level):
             return
         try:
             write_provenance(journal)
         except OSError as error:  # such as a full disk, which is no reason to stop other trials
             self.unwritten.append(journal)
             self.note(f"a trial has no record.json so far: {error_text(error)}; its results are in {journal.folder}")
-        if file_names.FIGURES_FOLDER in kept:
+        if file_names.FIGURES_FOLDER in kept_at(self.level):
             from benchbench.report import figures  # 1.4 s, which the record must not wait for
 
             figures.draw(journal, self.note)

@@ -31,8 +31,7 @@ def end_dead() -> list[Journal]:
     dead = mark_dead()
     for journal in dead:
         claim = journal.claim()
-        is_kept = claim is None or file_names.RECORD in kept_at(claim.artifacts)
-        if is_kept or (journal.artifacts / file_names.RECORD).exists():
+        if claim is None or journal.keeps_record(claim.artifacts):
             with suppress(OSError):  # the journal has it all, and MLflow gets it from there
                 write_record(journal)
     return dead

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from benchbench.errors import CheckpointError, TrialError, WorkerDiedError
 from benchbench.paths import write_atomically
 from benchbench.records import file_names, sqlite_addresses
-from benchbench.records.artifact_files import certain_at
+from benchbench.records.artifact_files import certain_at, kept_at
 from benchbench.records.claim import Claim
 from benchbench.records.events import Event, event_from_json, event_to_json
 from benchbench.records.record import MlflowRun, Record
@@ -204,6 +204,10 @@ class Journal:
     def has_checkpoint(self) -> bool:
         """Tell whether the last checkpoint is still there."""
         return (self.folder / file_names.CHECKPOINT).exists()
+
+    def keeps_record(self, level: ArtifactLevel) -> bool:
+        """Tell whether the record is among the artifacts at this level; one of an earlier end stays at any."""
+        return file_names.RECORD in kept_at(level) or (self.artifacts / file_names.RECORD).exists()
 
     def has_kept(self, level: ArtifactLevel) -> bool:
         """Tell whether the files of this level were made, even if they were sent and deleted here since."""
