@@ -127,29 +127,31 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
 class OtherCalls:
     """What other calls finish of the trials that are asked for here.
 
-    ``resolved`` has the trials by spec id, and ``finished_before`` the attempts that had finished when this began.
+    ``resolved`` has the trials by spec id, and ``finished_before`` their attempts that had finished when this began.
     """
 
     resolved: Mapping[str, Resolved]
     destination: tuple[str, str]
-    finished_before: frozenset[str]
+    finished_before: Mapping[str, tuple[str, ...]]
 
     @staticmethod
     def of(resolved: Iterable[Resolved], destination: tuple[str, str]) -> OtherCalls:
         """Begin to look at what other calls finish; before the plan is made, so that nothing is missed."""
         trials = {item.spec.id: item for item in resolved}
-        journals = (journal for item in trials.values() for journal in attempts(item, destination))
-        return OtherCalls(trials, destination, frozenset(each.attempt for each in journals if _is_finished(each)))
+        finished = {
+            spec_id: tuple(each.attempt for each in attempts(item, destination) if _is_finished(each))
+            for spec_id, item in trials.items()
+        }
+        return OtherCalls(trials, destination, finished)
 
     def known(self, spec_id: str) -> OtherAttempts:
         """Return what the worker of a trial must know to see that another call has finished it since."""
-        names = {journal.attempt for journal in Journal.attempts(spec_id)}
-        return OtherAttempts(self.destination, tuple(sorted(names & self.finished_before)))
+        return OtherAttempts(self.destination, self.finished_before[spec_id])
 
     def finished(self, job: TrialJob) -> Journal | None:
         """Return the journal of a trial if another call has finished it since, or None."""
         for journal in reversed(attempts(self.resolved[job.spec.id], self.destination)):
-            if journal.attempt not in self.finished_before and _is_finished(journal):
+            if journal.attempt not in self.finished_before[job.spec.id] and _is_finished(journal):
                 return journal
         return None
 
