@@ -77,7 +77,8 @@ def not_learned(records: Sequence[Record]) -> frozenset[str]:
 
 def criterion_of(records: Iterable[Record]) -> Criterion:
     """Return what seeds must have done to count in a comparison of these trials."""
-    return "learned" if any(map(is_better_than_guessing, records)) else "predicted several classes"
+    finished = (record for record in records if record.status == "finished")
+    return "learned" if any(map(is_better_than_guessing, finished)) else "predicted several classes"
 
 
 def _at_chance(records: Sequence[Record]) -> Iterable[str]:
