@@ -37,6 +37,12 @@ class BenchError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def in_one_line(self) -> str:
+        """The message, and the hint in parentheses, for a place with room for a line."""
+        hint = "; ".join(self.hint.splitlines())
+        return f"{self.message} ({hint})" if hint else self.message
+
     def to_json(self) -> dict[str, str]:
         """Return the error as plain data, to be sent to another process."""
         return {"kind": type(self).__name__, "message": self.message, "hint": self.hint}

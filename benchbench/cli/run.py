@@ -201,8 +201,8 @@ def show_end(record: Record, console: Console) -> None:
         console.print(Text(plain(f"note: {note}")))
     if record.error is not None:
         console.print(Text(plain(f"{record.status}: {record.error.message}"), style="bold"), soft_wrap=True)
-        if record.error.hint:
-            console.print(Text(plain(f"  {record.error.hint}")), soft_wrap=True)
+        for line in record.error.hint.splitlines():
+            console.print(Text(plain(f"  {line}")), soft_wrap=True)
         if is_debugging() and record.error.traceback:
             console.print(Text(record.error.traceback), soft_wrap=True)
     if record.mlflow is not None:

@@ -64,21 +64,21 @@ def examine_and_repair(plugin_files: Iterable[str | PathLike[str]] = ()) -> Diag
         store = check_store()
         mended = follow_moved_files()
     except BenchError as error:
-        problems.append(_problem("tracking store", error))
+        problems.append(f"tracking store: {error.in_one_line}")
     devices, threads, reason = _ask_worker()
     if reason:
         problems.append(f"worker: it cannot start: {reason}")
     try:
         catalog = Catalog.read(loose_files(map(str, plugin_files)))
     except BenchError as error:
-        problems.append(_problem("plugins", error))
+        problems.append(f"plugins: {error.in_one_line}")
         catalog = Catalog.read()
     problems += [f"plugin {broken.origin}: {broken.reason}" for broken in catalog.broken]
     data: dict[str, str | None] = {}
     try:
         data = _downloads(catalog)
     except BenchError as error:
-        problems.append(_problem("data", error))
+        problems.append(f"data: {error.in_one_line}")
     return Diagnosis(
         versions={"python": platform.python_version()} | machine.package_versions(),
         processor=machine.processor_name(),
@@ -93,10 +93,6 @@ def examine_and_repair(plugin_files: Iterable[str | PathLike[str]] = ()) -> Diag
         mended=(mended,) if mended else (),
         problems=tuple(problems),
     )
-
-
-def _problem(subject: str, error: BenchError) -> str:
-    return f"{subject}: {error.message}" + (f"  ({error.hint})" if error.hint else "")
 
 
 def _downloads(catalog: Catalog) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from benchbench.errors import BenchError, error_text
+from benchbench.errors import BenchError
 from benchbench.plugin.failures import explain
 from benchbench.plugin.registry import Registry
 from benchbench.records.tracebacks import trace
@@ -56,5 +56,4 @@ def load_listeners(catalog: Catalog, files: Iterable[str], *, on_trouble: Callab
 
 
 def _words(error: Exception) -> str:
-    hint = error.hint if isinstance(error, BenchError) else ""
-    return f"{error_text(error)} ({hint})" if hint else explain(error)
+    return error.in_one_line if isinstance(error, BenchError) else explain(error)

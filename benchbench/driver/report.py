@@ -153,8 +153,7 @@ def _published(asked: StudyRecords, note: Callable[[str], None]) -> tuple[Publis
     try:
         return against_published(asked.records, study.expected, confidence=question.confidence, targets=targets)
     except SpecError as error:
-        hint = f"; {error.hint}" if error.hint else ""
-        note(f"not compared with published numbers: {error.message}{hint}")
+        note(f"not compared with published numbers: {error.in_one_line}")
         return ()
 
 
