@@ -235,14 +235,9 @@ def _finite(data: Any) -> Any:
 def _print_text_table(table: TextTable) -> None:
     width = terminal_width()
     below = _columns_below(table, width) if width else ()
-    shown = [number for number, column in enumerate(table.columns) if column not in below]
+    shown = table.without(below)
     print_lines((table.title,), "table")
-    print_table(
-        [table.columns[number] for number in shown],
-        [[row[number] for number in shown] for row in table.rows],
-        numbers=table.numbers,
-        unbroken=table.unbroken,
-    )
+    print_table(shown.columns, shown.rows, numbers=table.numbers, unbroken=table.unbroken)
     print_lines((*_lines_below(table, below), *table.below, ""), "table")
 
 
@@ -251,10 +246,9 @@ def _columns_below(table: TextTable, width: int) -> tuple[str, ...]:
     whole = {*table.numbers, *table.unbroken}
     for number in range(len(table.gives_way) + 1):
         below = table.gives_way[:number]
-        shown = [index for index, column in enumerate(table.columns) if column not in below]
-        lines = [[line[index] for index in shown] for line in (table.columns, *table.rows)]
-        rich_table = _rich_table(lines[0], lines[1:], table.numbers, table.unbroken)
-        if _fit(rich_table, lines, width, whole=whole, wide=table.gives_way[number:]):
+        shown = table.without(below)
+        rich_table = _rich_table(shown.columns, shown.rows, table.numbers, table.unbroken)
+        if _fit(rich_table, [shown.columns, *shown.rows], width, whole=whole, wide=shown.gives_way):
             return below
     return ()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 Item = TypeVar("Item")
 
@@ -36,6 +36,16 @@ class TextTable:
     numbers: tuple[str, ...] = ()
     unbroken: tuple[str, ...] = ()
     gives_way: tuple[str, ...] = ()
+
+    def without(self, left_out: Collection[str]) -> TextTable:
+        """Return the table without some columns."""
+        kept = [number for number, column in enumerate(self.columns) if column not in left_out]
+        return replace(
+            self,
+            columns=tuple(self.columns[number] for number in kept),
+            rows=tuple(tuple(row[number] for number in kept) for row in self.rows),
+            gives_way=tuple(column for column in self.gives_way if column not in left_out),
+        )
 
 
 @dataclass(frozen=True)
