@@ -46,8 +46,8 @@ CONTINUED_TAG = "benchbench.continued"
 """On the imported run of a grid that was run from here since."""
 
 TABLES_TAG = "mlflow.loggedArtifacts"
-FEW_SPECS = 20
-"""Up to this many specs are asked for one by one; for more, the whole experiment is read."""
+FEW = 20
+"""Up to this many specs or attempts are asked for one by one; for more, the whole experiment is read."""
 
 _MAX_EARLIER = 5
 _Earlier = tuple[Design, ...]
@@ -60,13 +60,9 @@ def find_known_runs(client: MlflowClient, experiment_id: str, spec_ids: Collecti
     """
     from mlflow.entities import ViewType
 
-    is_finished = f"tags.`{run_data.STATUS_TAG}` = 'finished'"
-    queries = [is_finished]
-    if len(spec_ids) <= FEW_SPECS:
-        queries = [f"{is_finished} and tags.`{run_data.SPEC_TAG}` = '{spec_id}'" for spec_id in spec_ids]
     finished = {
         (run.data.tags[run_data.SPEC_TAG], run.data.tags[run_data.DATA_TAG]): _finished(run)
-        for query in queries
+        for query in _queries(run_data.SPEC_TAG, spec_ids, {run_data.STATUS_TAG: "finished"})
         for run in search(client, experiment_id, query, ViewType.ACTIVE_ONLY)
         if {run_data.SPEC_TAG, run_data.DATA_TAG} <= run.data.tags.keys()  # MLflow's pages let users delete tags
     }
@@ -83,14 +79,16 @@ def _active_attempts(client: MlflowClient, experiment_id: str, attempts: Collect
     """Return those attempts that have a run which nobody deleted, and maybe others."""
     from mlflow.entities import ViewType
 
-    queries = [""]
-    if len(attempts) <= FEW_SPECS:
-        queries = [f"tags.`{run_data.ATTEMPT_TAG}` = '{attempt}'" for attempt in attempts]
     return {
         run.data.tags.get(run_data.ATTEMPT_TAG, "")
-        for query in queries
+        for query in _queries(run_data.ATTEMPT_TAG, attempts, {})
         for run in search(client, experiment_id, query, ViewType.ACTIVE_ONLY)
     }
+
+
+def _queries(tag: str, values: Collection[str], others: dict[str, str]) -> list[str]:
+    """Return a query for each value of a tag or, if there are many, one for any; ``others`` are tags of all of them."""
+    return [_query(others | {tag: value}) for value in values] if len(values) <= FEW else [_query(others)]
 
 
 def open_parent(client: MlflowClient, experiment_id: str, name: str, *, file: Path, headline: str) -> str:
