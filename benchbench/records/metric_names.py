@@ -133,9 +133,14 @@ def _slug(class_name: str) -> str:
 
 
 def epoch_values(event: EpochFinished) -> dict[str, float]:
-    """Return the metrics of an epoch; what the machine did meanwhile has the prefix ``system/``."""
+    """Return the metrics of an epoch: its clocks as ``epoch/``, what the machine did meanwhile as ``system/``.
+
+    Without the prefix, comparisons call by the same names what these are over the whole trial.
+    """
     values = asdict(event.epoch) | {f"system/{name}": value for name, value in event.system.items()}
     del values["epoch"]
+    for name in ("train_seconds", "eval_seconds", "images_per_second"):
+        values[f"epoch/{name}"] = values.pop(name)
     # Facts of the machine, as the others are.
     values["system/peak_memory_megabytes"] = values.pop("peak_memory_bytes") / 1e6
     values["system/noisy"] = values.pop("noisy")

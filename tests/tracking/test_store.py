@@ -136,9 +136,10 @@ def test_each_epoch_is_one_step_of_every_metric(store: Store, journal: Journal) 
         (number, 2.2 / number, journals.START_MS + 1000 * number) for number in (1, 2, 3)
     ]
     metrics = store.client.get_run(run.run_id).data.metrics
-    for name in ("train_loss", "train_accuracy", "val_accuracy", "train_seconds", "eval_seconds"):
+    for name in ("train_loss", "train_accuracy", "val_accuracy", "epoch/train_seconds", "epoch/eval_seconds"):
         assert name in metrics
-    assert metrics["images_per_second"] == 800
+    assert metrics["epoch/images_per_second"] == 800
+    assert "train_seconds" not in metrics  # which comparisons say of the whole trial
     assert metrics["learning_rate"] == 0.001
     assert metrics["system/cpu_utilization_percentage"] == 93
 
