@@ -79,7 +79,7 @@ def builds(subject: AugmentationSubject) -> None:
     _ = subject.augment, subject.draws
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def shapes(subject: AugmentationSubject) -> None:
     """Check the images and labels that it returns, for all types that it may be given."""
     fractions = functional.one_hot(subject.labels, NUM_CLASSES).float()
@@ -91,7 +91,7 @@ def shapes(subject: AugmentationSubject) -> None:
         require(not problem, f"{problem} ({types})", fix="it may get any of these types after another augmentation")
 
 
-@check(needs=("builds", "shapes"))
+@check(needs=(builds, shapes))
 def values(subject: AugmentationSubject) -> None:
     """Check that pixels stay within 0..255 and the fractions of classes add up to 1."""
     for images in (subject.images, subject.images.float()):
@@ -103,7 +103,7 @@ def values(subject: AugmentationSubject) -> None:
         require(adds_up, "the fractions of an image's classes do not add up to 1", fix="divide by their sum")
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def unchanged(subject: AugmentationSubject) -> None:
     """Check that it leaves the images and labels that it is given as they are."""
     images, labels = subject.images.clone(), subject.labels.clone()
@@ -113,7 +113,7 @@ def unchanged(subject: AugmentationSubject) -> None:
     require(is_same, problem, fix="return others: begin with images.clone() and labels.clone()")
 
 
-@check(needs=("builds", "shapes"))
+@check(needs=(builds, shapes))
 def reproducible(subject: AugmentationSubject) -> None:
     """Check that the same random numbers give the same images."""
     first = subject.augmented
@@ -123,7 +123,7 @@ def reproducible(subject: AugmentationSubject) -> None:
     require(is_same, "it does not return the same twice", fix=_DRAWS)
 
 
-@check(needs=("builds", "shapes"))
+@check(needs=(builds, shapes))
 def per_image(subject: AugmentationSubject) -> None:
     """Check that what becomes of an image does not depend on the others, unless its label says that it is mixed."""
     if subject.mixes:

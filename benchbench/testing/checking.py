@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from benchbench.errors import BenchError
 from benchbench.plugin.code import source_files
@@ -29,14 +29,14 @@ class BrokenPromiseError(AssertionError):
 
 @dataclass(frozen=True)
 class Check(Generic[Subject]):
-    """A check by its name; it makes no sense if one of those in ``needs`` failed. ``function`` may return a note."""
+    """A check by its name. Without what it ``needs`` it makes no sense, and ``function`` may return a note."""
 
     name: str
     function: Callable[[Subject], str | None]
-    needs: tuple[str, ...] = ()
+    needs: tuple[Check[Any], ...] = ()
 
 
-def check(*, needs: tuple[str, ...] = ()) -> Callable[[Callable[[Subject], str | None]], Check[Subject]]:
+def check(*, needs: tuple[Check[Any], ...] = ()) -> Callable[[Callable[[Subject], str | None]], Check[Subject]]:
     """Make a check of a function that raises for what is wrong; its name is that of the function."""
 
     def made(function: Callable[[Subject], str | None]) -> Check[Subject]:
@@ -57,7 +57,7 @@ def outcomes(
     """Yield what each check of a subject comes to. Those that need one that failed are skipped."""
     missing: set[str] = set()
     for item in checks:
-        reason = next((name for name in item.needs if name in missing), "")
+        reason = next((need.name for need in item.needs if need.name in missing), "")
         outcome = (
             CheckOutcome(item.name, "skipped", f"it needs: {reason}") if reason else _outcome(item, subject, plugin)
         )

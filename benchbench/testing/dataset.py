@@ -64,7 +64,7 @@ def loads(subject: DatasetSubject) -> None:
     _ = subject.splits
 
 
-@check(needs=("loads",))
+@check(needs=(loads,))
 def images_and_labels(subject: DatasetSubject) -> None:
     """Check that types, shapes, the range of labels, and the names of classes and images are as they must be."""
     problems = "; ".join(splits_problems(subject.splits))
@@ -72,7 +72,7 @@ def images_and_labels(subject: DatasetSubject) -> None:
     require(not problems, problems, fix=fix)
 
 
-@check(needs=("images and labels",))
+@check(needs=(images_and_labels,))
 def classes(subject: DatasetSubject) -> None:
     """Check that every class has images to train on."""
     labels = set(subject.arrays["train"].labels.tolist())
@@ -81,7 +81,7 @@ def classes(subject: DatasetSubject) -> None:
     require(not empty, f"there are no training images of {_some(list(map(repr, empty)))}", fix=fix)
 
 
-@check(needs=("images and labels",))
+@check(needs=(images_and_labels,))
 def image_names(subject: DatasetSubject) -> None:
     """Check that names of images, if there are any, are texts."""
     for split_name, split in subject.arrays.items():
@@ -91,7 +91,7 @@ def image_names(subject: DatasetSubject) -> None:
         require(not wrong, problem, fix="name each image by its path")
 
 
-@check(needs=("images and labels",))
+@check(needs=(images_and_labels,))
 def image_content(subject: DatasetSubject) -> None:
     """Check that images are not of a single color, and not all alike."""
     for split_name, split in subject.arrays.items():
@@ -104,7 +104,7 @@ def image_content(subject: DatasetSubject) -> None:
         require(is_varied, problem, fix="look at the index that load() uses for each image")
 
 
-@check(needs=("images and labels",))
+@check(needs=(images_and_labels,))
 def disjoint_splits(subject: DatasetSubject) -> str:
     """Check that few images are in two splits, by their pixels: accuracy on images seen in training says nothing.
 
@@ -118,7 +118,7 @@ def disjoint_splits(subject: DatasetSubject) -> str:
     return text
 
 
-@check(needs=("images and labels",))
+@check(needs=(images_and_labels,))
 def same_images_again(subject: DatasetSubject) -> None:
     """Check that ``load`` returns the same images and labels in the same order each time."""
     first, again = subject.arrays, subject.arrays_of(subject.load())
@@ -131,7 +131,7 @@ def same_images_again(subject: DatasetSubject) -> None:
         )
 
 
-@check(needs=("same images again",))
+@check(needs=(same_images_again,))
 def load_uses(subject: DatasetSubject) -> None:
     """Check that ``load`` reads none of the fields that ``load_uses`` leaves out: cached images would be stale."""
     dataset = subject.dataset
@@ -151,7 +151,7 @@ def load_uses(subject: DatasetSubject) -> None:
     require(digests[0] == digests[1], problem, fix=fix)
 
 
-@check(needs=("images and labels",))
+@check(needs=(images_and_labels,))
 def image_size(subject: DatasetSubject) -> None:
     """Check that ``image_size`` keeps the whole of the stored images."""
     shape = _shape(subject)
@@ -160,14 +160,14 @@ def image_size(subject: DatasetSubject) -> None:
     require(not problem, problem, fix=fix)
 
 
-@check(needs=("images and labels",))
+@check(needs=(images_and_labels,))
 def mean_and_std(subject: DatasetSubject) -> None:
     """Check that ``mean`` and ``std`` have a value for each channel, or one for all."""
     problem = channels_problem(subject.dataset, num_channels=_shape(subject)[0])
     require(not problem, problem, fix="one value for each channel, or one for all")
 
 
-@check(needs=("same images again",))
+@check(needs=(same_images_again,))
 def sources(subject: DatasetSubject) -> None:
     """Check that ``sources`` returns the paths that ``load`` reads, by whose times decoded images are fresh."""
     paths: Any = subject.dataset.sources(subject.root)

@@ -71,19 +71,19 @@ def builds(subject: LossSubject) -> None:
     )
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def seeds_nothing(subject: LossSubject) -> None:
     """Check that ``build`` seeds no global generator: dropout depends on the seed of the trial."""
     require_unseeded(lambda _: LossSubject(subject.plugin).module)
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def one_number(subject: LossSubject) -> None:
     """Check that the loss of labels is one finite number."""
     _check_number(subject, subject.labels, "labels int64 [N]")
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def fractions_of_classes(subject: LossSubject) -> None:
     """Check that the loss of fractions of classes, as mixed images have them, is one finite number."""
     _check_number(subject, subject.fractions, "fractions of classes, float32 [N, num_outputs]")
@@ -95,7 +95,7 @@ def _check_number(subject: LossSubject, targets: Tensor, words: str) -> None:
     require(bool(loss.isfinite()), f"of {words}, it is {loss.item()}", fix="compute with log_softmax, not with log")
 
 
-@check(needs=("builds", "one number", "fractions of classes"))
+@check(needs=(builds, one_number, fractions_of_classes))
 def can_be_lowered(subject: LossSubject) -> None:
     """Check that a small step against the gradient lowers the loss."""
     for targets in (subject.labels, subject.fractions):
@@ -108,7 +108,7 @@ def can_be_lowered(subject: LossSubject) -> None:
         require(after < before, problem, fix="look at its sign")
 
 
-@check(needs=("one number", "fractions of classes"))
+@check(needs=(one_number, fractions_of_classes))
 def mean_of_the_batch(subject: LossSubject) -> None:
     """Check that the same images twice in a batch do not have twice the loss.
 
@@ -122,7 +122,7 @@ def mean_of_the_batch(subject: LossSubject) -> None:
         require(not is_sum, problem, fix="return the mean over the images, not their sum")
 
 
-@check(needs=("fractions of classes",))
+@check(needs=(fractions_of_classes,))
 def mixed_classes(subject: LossSubject) -> None:
     """Check that the second class of a mixed image counts."""
     mixed = MIXED * subject.fractions + (1 - MIXED) * subject.fractions.roll(1, dims=0)
@@ -131,7 +131,7 @@ def mixed_classes(subject: LossSubject) -> None:
     require(one != both, problem, fix="use the fractions of all classes, not targets.argmax(1)")
 
 
-@check(needs=("builds", "one number"))
+@check(needs=(builds, one_number))
 def state(subject: LossSubject) -> None:
     """Check that its state can be saved and loaded like a checkpoint, and the loss is then the same."""
     again = LossSubject(subject.plugin)

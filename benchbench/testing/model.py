@@ -101,7 +101,7 @@ def builds(subject: ModelSubject) -> None:
     _ = subject.network
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def same_from_one_seed(subject: ModelSubject) -> None:
     """Check that two builds from the same seed are equal, and have no memory in common."""
     one, other = subject.network.state_dict(), subject.build().state_dict()
@@ -113,13 +113,13 @@ def same_from_one_seed(subject: ModelSubject) -> None:
         require(not is_shared, f"{name} is one tensor, shared by two builds", fix=fix)
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def seeds_nothing(subject: ModelSubject) -> None:
     """Check that ``build`` seeds no global generator: weights and dropout depend on the seed of the trial."""
     require_unseeded(lambda seed: subject.build(seed=seed))
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def logits(subject: ModelSubject) -> None:
     """Check that it maps images to finite logits, in eval mode and in training mode."""
     network = subject.build()
@@ -144,7 +144,7 @@ def _check_logits(subject: ModelSubject, output: object, mode: str) -> None:
     require(not is_softmax, problem, fix="leave out the softmax at the end: losses contain it")
 
 
-@check(needs=("logits",))
+@check(needs=(logits,))
 def any_batch_size(subject: ModelSubject) -> None:
     """Check that batches of one and two images give the same logits as larger ones in eval mode."""
     whole = subject.evaluate(subject.network, subject.images)
@@ -159,7 +159,7 @@ def any_batch_size(subject: ModelSubject) -> None:
         require(is_same, problem, fix="compute nothing over dimension 0 if self.training is false")
 
 
-@check(needs=("logits",))
+@check(needs=(logits,))
 def eval_mode(subject: ModelSubject) -> None:
     """Check that in eval mode the same images give the same logits, and nothing in the network changes."""
     network = subject.build()
@@ -172,7 +172,7 @@ def eval_mode(subject: ModelSubject) -> None:
     require(not changed, f"eval mode changes {', '.join(changed)}", fix=fix)
 
 
-@check(needs=("logits",))
+@check(needs=(logits,))
 def gradients(subject: ModelSubject) -> None:
     """Check that a gradient reaches every parameter that trains."""
     network = subject.build()
@@ -186,7 +186,7 @@ def gradients(subject: ModelSubject) -> None:
     require(not broken, f"the gradient of {', '.join(broken)} is not finite", fix="look for sqrt, log or division by 0")
 
 
-@check(needs=("logits",))
+@check(needs=(logits,))
 def state(subject: ModelSubject) -> None:
     """Check that its state, loaded like a checkpoint into another network, gives the same logits there."""
     network, other = subject.build(), subject.build(seed=1)
@@ -199,7 +199,7 @@ def state(subject: ModelSubject) -> None:
     require(is_same, problem, fix="keep all tensors as nn.Parameter or register_buffer(), not as plain attributes")
 
 
-@check(needs=("gradients",))
+@check(needs=(gradients,))
 def accelerated(subject: ModelSubject) -> None:
     """Check that it trains alike with and without our faster kernels."""
     plain, fast = (_losses(subject, mode) for mode in _MODES)
@@ -233,7 +233,7 @@ def _shown(losses: list[float]) -> str:
     return " and ".join(f"{loss:.5g}" for loss in losses)
 
 
-@check(needs=("gradients",))
+@check(needs=(gradients,))
 def bf16(subject: ModelSubject) -> None:
     """Check that it computes nearly the same with --precision bf16, with finite gradients."""
     network = subject.build()
@@ -252,7 +252,7 @@ def bf16(subject: ModelSubject) -> None:
     require(not broken, f"in bf16 the gradient of {', '.join(broken)} is not finite", fix=fix)
 
 
-@check(needs=("gradients",))
+@check(needs=(gradients,))
 def learns(subject: ModelSubject) -> None:
     """Check that training on a single batch lowers its loss."""
     least = 1.0
@@ -280,7 +280,7 @@ def _relative_loss(subject: ModelSubject, rate: float) -> float:
     return sum(losses[-3:]) / 3 / max(losses[0], 1e-12)
 
 
-@check(needs=("logits",))
+@check(needs=(logits,))
 def exports(subject: ModelSubject) -> None:
     """Check that the trained model can be saved with the run, as a graph that loads without the plugin."""
     names = tuple(str(number) for number in range(subject.data.num_classes))

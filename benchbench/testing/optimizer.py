@@ -80,13 +80,13 @@ def builds(subject: OptimizerSubject) -> None:
     _ = subject.toy
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def seeds_nothing(subject: OptimizerSubject) -> None:
     """Check that ``build`` seeds no global generator: dropout depends on the seed of the trial."""
     require_unseeded(lambda seed: Toy(subject.plugin, seed=seed))
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def groups(subject: OptimizerSubject) -> None:
     """Check that every parameter that trains is in a group, and each group has a learning rate."""
     toy = subject.toy
@@ -97,7 +97,7 @@ def groups(subject: OptimizerSubject) -> None:
     require(has_rates, "a group has no lr", fix="give each group an lr, which schedulers change and records keep")
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def steps(subject: OptimizerSubject) -> None:
     """Check that steps change every parameter of every group."""
     unchanged = Toy(subject.plugin).unchanged_by(3)
@@ -108,7 +108,7 @@ def steps(subject: OptimizerSubject) -> None:
     require(not unchanged, problem, fix="look at the groups, and at their learning rates")
 
 
-@check(needs=("builds", "steps"))
+@check(needs=(builds, steps))
 def lowers_the_loss(subject: OptimizerSubject) -> None:
     """Check that some steps lower the loss of a small problem."""
     toy = Toy(subject.plugin)
@@ -117,7 +117,7 @@ def lowers_the_loss(subject: OptimizerSubject) -> None:
     require(losses[-1] < losses[0], problem, fix="try another default for lr, or look at the sign of the step")
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def finite(subject: OptimizerSubject) -> None:
     """Check that weights stay finite, also after a step with gradients that are all zero."""
     toy = Toy(subject.plugin)
@@ -131,7 +131,7 @@ def finite(subject: OptimizerSubject) -> None:
     require(not broken, f"gradients of zero make {', '.join(broken)} infinite or NaN", fix=fix)
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def missing_gradients(subject: OptimizerSubject) -> None:
     """Check that a parameter without a gradient is passed over, as in a part of a model that is not used."""
     toy = Toy(subject.plugin)
@@ -145,7 +145,7 @@ def missing_gradients(subject: OptimizerSubject) -> None:
         require(False, problem, fix="if parameter.grad is None: continue")
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def state(subject: OptimizerSubject) -> None:
     """Check that its state can be saved and loaded like a checkpoint, and the next step is then the same."""
     toy, twin = Toy(subject.plugin), Toy(subject.plugin)
@@ -162,7 +162,7 @@ def state(subject: OptimizerSubject) -> None:
         require(torch.equal(one, other), problem, fix=fix)
 
 
-@check(needs=("groups", "steps"))
+@check(needs=(groups, steps))
 def learning_rate(subject: OptimizerSubject) -> None:
     """Check that steps depend on the learning rate of each group, which schedulers and the warm-up change."""
     usual, slow = Toy(subject.plugin), Toy(subject.plugin)

@@ -41,7 +41,7 @@ def parameters_as_JSON(plugin: Plugin) -> None:  # noqa: N802 - the name of the 
     require(again == plugin, problem, fix="a validator must accept, unchanged, what it returned")
 
 
-@check(needs=("parameters as JSON",))
+@check(needs=(parameters_as_JSON,))
 def parameters_as_TOML(plugin: Plugin) -> None:  # noqa: N802 - the name of the check
     """Check that they come back from the spec.toml that every run keeps."""
     written: dict[str, Any] = {

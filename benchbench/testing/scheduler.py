@@ -83,13 +83,13 @@ def builds(plugin: Scheduler) -> None:
     require(is_own, "its optimizer is not the one that build() was given", fix="pass on the argument optimizer")
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def seeds_nothing(plugin: Scheduler) -> None:
     """Check that ``build`` seeds no global generator: dropout depends on the seed of the trial."""
     require_unseeded(lambda _: Schedule(plugin))
 
 
-@check(needs=("step every", "builds"))
+@check(needs=(step_every, builds))
 def learning_rates(plugin: Scheduler) -> None:
     """Check that the learning rates of a whole trial are numbers that a step can be taken with."""
     schedule = Schedule(plugin)
@@ -98,7 +98,7 @@ def learning_rates(plugin: Scheduler) -> None:
     require(is_usable, f"unusable learning rates: {rates}", fix="a rate is finite and not below zero")
 
 
-@check(needs=("learning rates",))
+@check(needs=(learning_rates,))
 def every_group(plugin: Scheduler) -> None:
     """Check that groups keep the ratio of their learning rates, or all of them change."""
     schedule = Schedule(plugin)
@@ -108,7 +108,7 @@ def every_group(plugin: Scheduler) -> None:
     require(len(set(changed)) == 1, problem, fix="go through all optimizer.param_groups")
 
 
-@check(needs=("builds",))
+@check(needs=(builds,))
 def short_trial(plugin: Scheduler) -> None:
     """Check that a trial of one epoch with one batch works too."""
     schedule = Schedule(plugin, num_epochs=1, steps_per_epoch=1)
@@ -117,7 +117,7 @@ def short_trial(plugin: Scheduler) -> None:
     require(all(map(math.isfinite, rates)), problem, fix="divide by max(1, number)")
 
 
-@check(needs=("learning rates",))
+@check(needs=(learning_rates,))
 def first_epochs(plugin: Scheduler) -> None:
     """Check that the first epochs are the same however many follow, if ``depends_on_length`` says so."""
     if plugin.depends_on_length:
@@ -128,7 +128,7 @@ def first_epochs(plugin: Scheduler) -> None:
     require(again == rates, problem, fix="depends_on_length = True, the default: a trial with more epochs starts over")
 
 
-@check(needs=("learning rates",))
+@check(needs=(learning_rates,))
 def batches_of_an_epoch(plugin: Scheduler) -> None:
     """Check that a rule that is stepped after every epoch does not depend on how many batches an epoch has."""
     if plugin.step_every == "batch":
@@ -140,7 +140,7 @@ def batches_of_an_epoch(plugin: Scheduler) -> None:
     require(again == rates, problem, fix=fix)
 
 
-@check(needs=("learning rates",))
+@check(needs=(learning_rates,))
 def state(plugin: Scheduler) -> None:
     """Check that its state can be saved and loaded like a checkpoint, and the learning rates are then the same."""
     whole = Schedule(plugin)
