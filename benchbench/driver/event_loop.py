@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from benchbench.driver.interrupts import Interrupts
 from benchbench.errors import BenchError, RunningElsewhereError, StoppedError, TrialError, WorkerDiedError, counted
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from benchbench.driver.watcher import Watcher
     from benchbench.executors import Executor
     from benchbench.protocol.jobs import TrialJob
+    from benchbench.protocol.messages import TrialMessage
     from benchbench.records.claim import Claim
 
 
@@ -192,7 +193,8 @@ class _Running:
         others = self.drive.others
         return others is not None and others.are_training(job, call=self.drive.claim.call)
 
-    def hear(self, job: TrialJob, message: Event | Status | Output | Refused | Died) -> None:
+    def hear(self, job: TrialJob, message: TrialMessage) -> None:
+        """Do what one message of a trial asks for."""
         match message:
             case Status(total=total) if total:
                 self.drive.watcher.trial_progress(job, message.text, message.done, total)
@@ -204,8 +206,10 @@ class _Running:
                 self._hear_of_refusal(job, message)
             case Died():
                 self._hear_of_death(job, message)
-            case _:
+            case Started() | Resumed() | EpochFinished() | Finished() | Failed():
                 self._hear_event(job, message)
+            case _:
+                assert_never(message)
 
     def _hear_of_refusal(self, job: TrialJob, refused: Refused) -> None:
         if self.drive.others is not None and not self._has_begun_here(job):

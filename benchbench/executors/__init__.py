@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from collections import deque
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
     from benchbench.config.spec import Draft
     from benchbench.protocol.jobs import Resolved, TrialJob
-    from benchbench.protocol.messages import Died, Output, Refused, Status
-    from benchbench.records.events import Event
-
-    TrialMessage: TypeAlias = Event | Status | Output | Refused | Died
+    from benchbench.protocol.messages import Output, Status, TrialMessage
 
 
 class Executor(Protocol):

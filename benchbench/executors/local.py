@@ -25,7 +25,7 @@ from benchbench.protocol.messages import (
     Status,
     TimeVariants,
     TimingUpdate,
-    TrialEvent,
+    about_trial,
 )
 from benchbench.protocol.timing_messages import TimingEnded
 from benchbench.records.events import Failed, Finished
@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from benchbench.config.spec import Draft
-    from benchbench.executors import TrialMessage
     from benchbench.protocol.jobs import Resolved, TimingJob, TrialJob
-    from benchbench.protocol.messages import Answer
+    from benchbench.protocol.messages import Answer, TrialMessage
     from benchbench.protocol.timing_messages import TimingEvent
 
 _WAKE_SECONDS = 0.5
@@ -285,14 +284,9 @@ def _common_device(answers: Mapping[WorkerProcess, ResolvedSpecs]) -> str:
 
 
 def _as_trial_message(worker: WorkerProcess, answer: Answer | None) -> TrialMessage | None:
-    """Return what an answer says about the worker's trial, or None if it is about something else."""
-    match answer:
-        case None:
-            return worker.death()
-        case TrialEvent():
-            return answer.event
-        case Status() | Output() | Refused():
-            return answer
-        case Retiring():
-            worker.is_retiring = True
-    return None
+    """Return what an answer, or the end of all answers, says about the worker's trial; None if nothing."""
+    if answer is None:
+        return worker.death()
+    if isinstance(answer, Retiring):
+        worker.is_retiring = True
+    return about_trial(answer)

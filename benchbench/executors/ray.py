@@ -15,7 +15,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from benchbench.errors import BenchError, TrialError
 from benchbench.executors import Executor
@@ -28,7 +28,7 @@ from benchbench.protocol.messages import (
     ResolvedSpecs,
     RunTrial,
     Status,
-    TrialEvent,
+    about_trial,
     decode,
     encode,
 )
@@ -41,9 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from benchbench.config.spec import Draft
-    from benchbench.executors import TrialMessage
     from benchbench.protocol.jobs import Resolved, TrialJob
-    from benchbench.protocol.messages import Request
+    from benchbench.protocol.messages import Answer, Request, TrialMessage
 
 _WAKE_SECONDS = 0.5
 
@@ -114,7 +113,7 @@ class RayExecutor(Executor):
         request = replace(self._resolve, drafts=tuple(drafts), data_roots=data_roots)
         try:
             for reference in self._submit([request], folder=""):
-                match decode(ray.get(reference)):
+                match _answer(ray.get(reference)):
                     case Status() | Output() as said:
                         hear(said)
                     case Refused() as refused:
@@ -243,7 +242,7 @@ class RayExecutor(Executor):
         has_begun = False
         try:
             for reference in task.answers:
-                message = _as_trial_message(decode(ray.get(reference)))
+                message = about_trial(_answer(ray.get(reference)))
                 task.has_spoken = True
                 has_begun = has_begun or isinstance(message, Started | Resumed)
                 if message is not None:
@@ -265,11 +264,8 @@ def _start_board() -> Any:
 _SILENT_END = "the Ray task ended without a result"
 
 
-def _as_trial_message(message: object) -> TrialMessage | None:
-    """Return what a message says about a trial, or None if it is about something else."""
-    if isinstance(message, TrialEvent):
-        return message.event
-    return message if isinstance(message, Status | Output | Refused) else None
+def _answer(text: str) -> Answer:
+    return cast("Answer", decode(text))  # a task sends no requests
 
 
 def _cancel(task: _Task, *, force: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, cast
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, assert_never, cast
 
 from pydantic import Field
 
@@ -147,6 +147,21 @@ def no_status(text: str, done: int = 0, total: int = 0, /) -> None:
 Request = Resolve | RunTrial | TimeVariants
 Answer = ResolvedSpecs | TrialEvent | TimingUpdate | Status | Output | Refused | Retiring
 Message = Annotated[Request | Answer, Field(discriminator="message")]
+TrialMessage: TypeAlias = Event | Status | Output | Refused | Died
+"""What an executor tells of a trial."""
+
+
+def about_trial(answer: Answer) -> TrialMessage | None:
+    """Return what an answer says about the trial that its worker has, or None if it is about something else."""
+    match answer:
+        case TrialEvent():
+            return answer.event
+        case Status() | Output() | Refused():
+            return answer
+        case ResolvedSpecs() | TimingUpdate() | Retiring():
+            return None
+        case _:
+            assert_never(answer)
 
 
 def encode(message: Request | Answer) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from benchbench.executors import TrialMessage
+    from benchbench.protocol.messages import TrialMessage
     from benchbench.records.calls import Call
     from benchbench.records.events import Epoch
     from benchbench.records.record import Record
