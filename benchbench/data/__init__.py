@@ -7,6 +7,7 @@
     archive.py             reads files from an archive or a folder
     fit.py                 how an image becomes a square
     image_decoding.py      decodes an image file: formats, orientation, colors
+    damaged_images.py      which image files are damaged, and the error that names them
     image_files.py         what datasets of image files have in common
     parallel_decoding.py   decodes all images of a dataset in parallel, row by row into files
     decoding_processes.py  processes that decode image files for this one

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from benchbench.data.file_states import leads_back
 from benchbench.errors import DataError
-from benchbench.records import damaged_zip
+from benchbench.records.zip_errors import ZIP_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ def open_files(path: Path, *, max_file_bytes: int) -> Iterator[Files]:
         return
     try:
         archive = zipfile.ZipFile(path)
-    except damaged_zip.DAMAGED as error:
+    except ZIP_ERRORS as error:
         is_other = path.name.endswith(OTHER_ARCHIVES)
         raise DataError(
             f"{path} is not a complete zip archive: {error}",
@@ -192,7 +192,7 @@ class _ZipFiles(_Names):
             return self._archive.read(member)
         except OSError as error:  # of the disk
             raise DataError(f"cannot read {file}: {error.strerror or error}") from error
-        except damaged_zip.DAMAGED as error:
+        except ZIP_ERRORS as error:
             raise DataError(f"{file} is damaged: {error}", hint="download the archive again") from error
 
 

@@ -32,6 +32,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from benchbench.data import archive, fit, image_decoding, image_files, splitting
+from benchbench.data.damaged_images import LIST_NAME
 from benchbench.data.file_states import files_below, state_of
 from benchbench.data.fit import fit_splits
 from benchbench.data.parallel_decoding import decode_lazy
@@ -64,9 +65,6 @@ MAX_WRITABLE_BYTES = 1 << 30
 
 LOCK_SECONDS = 600
 """How long another process may make no progress with the same images before this one decodes them itself."""
-
-DAMAGED_LIST = "damaged.txt"
-"""In a dataset's folder: every file that could not be read, if there were more than a message names."""
 
 _log = logging.getLogger(__name__)
 
@@ -173,7 +171,7 @@ def decode(
         splits = dataset.load(root)
     check_returned(splits, Splits, plugin=dataset, function=dataset.load)
     check_splits(dataset.name, splits)
-    damaged_list = dataset_folder(dataset.name) / DAMAGED_LIST
+    damaged_list = dataset_folder(dataset.name) / LIST_NAME
     decoded = decode_lazy(fit_splits(splits, dataset), folder, on_progress, damaged_list=damaged_list)
     check_classes_left(splits, decoded.splits)
     facts = data_facts_of(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import shutil
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import psutil
 
+from benchbench.data.damaged_images import forget_list, is_transient, unreadable
 from benchbench.data.decoded_rows import store_rows
 from benchbench.data.decoding_processes import Helpers, Request
 from benchbench.data.image_files import FileImages
 from benchbench.data.split_arrays import SplitArrays, readable
 from benchbench.data.split_digests import SplitDigest
-from benchbench.errors import DataError, counted, listed, plain
-from benchbench.paths import write_atomically
+from benchbench.errors import DataError
 from benchbench.plugin.dataset import LazyImages
 from benchbench.records.processors import num_processors
 
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
     """Is called with the number of images that are decoded and the number of all images."""
-
-MAX_NAMED = 20
-"""How many damaged files a message names."""
 
 ROWS_PER_JOB, JOBS_AHEAD = 32, 4
 SECONDS_BETWEEN_REPORTS = 0.25
@@ -147,27 +144,17 @@ class _Job:
         except MemoryError as error:
             raise DataError(f"memory ran out while {self.images.files[row]} was decoded") from error
         except DataError as error:
-            if _is_transient(error.__cause__):
+            if is_transient(error.__cause__):
                 raise
             return error.message
         except Exception as error:
-            if _is_transient(error):
+            if is_transient(error):
                 raise DataError(f"cannot read {self.images.files[row]}: {error}") from error
             return f"{type(error).__name__}: {error}"
         if image.shape != self.images.shape[1:] or image.dtype != np.uint8:
             return f"it is {image.dtype} {list(image.shape)}, not uint8 {list(self.images.shape[1:])}"
         self.target.put(row, np.ascontiguousarray(image))
         return ""
-
-
-def _is_transient(cause: BaseException | None) -> bool:
-    """Tell whether reading the file again may work: its disk or server failed, or too many files were open."""
-    from PIL import UnidentifiedImageError
-
-    lasting = FileNotFoundError | PermissionError | IsADirectoryError
-    # Of damaged files, Pillow raises these two, without a number.
-    is_of_pillow = type(cause) in (OSError, UnidentifiedImageError) and getattr(cause, "errno", None) is None
-    return isinstance(cause, OSError) and not is_of_pillow and not isinstance(cause, lasting)
 
 
 def _jobs(split_name: str, images: LazyImages, target: RowStore) -> list[_Job]:
@@ -289,8 +276,7 @@ def _refuse_damaged(
     lazy: Mapping[str, LazyImages], damaged: Mapping[str, Mapping[int, str]], damaged_list: Path | None
 ) -> None:
     if damaged_list and not any(damaged.values()):
-        with suppress(OSError):
-            damaged_list.unlink(missing_ok=True)
+        forget_list(damaged_list)
     refused = [
         (lazy[split_name].files[row], text, lazy[split_name].hint)
         for split_name, rows in damaged.items()
@@ -298,28 +284,11 @@ def _refuse_damaged(
         for row, text in rows.items()
     ]
     if refused:
-        named = listed([f"{file} ({text})" for file, text, _ in refused], MAX_NAMED)
-        if damaged_list and _is_listed(damaged_list, [(file, text) for file, text, _ in refused]):
-            named += f"; all are listed in {damaged_list}"
-        raise DataError(f"{counted(len(refused), 'image')} cannot be read: {named}", hint=refused[0][2])
+        problems = [(file, text) for file, text, _ in refused]
+        raise unreadable(problems, hint=refused[0][2], list_path=damaged_list)
     for split_name, images in lazy.items():
         if len(damaged[split_name]) == len(images):
             raise DataError(f"none of the {len(images)} images of {split_name} can be read")
-
-
-def _is_listed(path: Path, problems: Sequence[tuple[str, str]]) -> bool:
-    """Write a line for each damaged file, its path and what is wrong with it, if a message does not name them all."""
-    lines = [
-        "\t".join(plain(text).replace("\t", "\\t").replace("\n", "\\n") for text in problem) for problem in problems
-    ]
-    try:
-        path.unlink(missing_ok=True)
-        if len(problems) > MAX_NAMED:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, "".join(f"{line}\n" for line in readable(lines)))
-    except OSError:  # the message itself is worth more
-        return False
-    return len(problems) > MAX_NAMED
 
 
 def _without(split: Split, images: NDArray[np.uint8], damaged: Mapping[int, str]) -> SplitArrays:

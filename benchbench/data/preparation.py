@@ -11,25 +11,24 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from PIL import Image
 
+from benchbench.data.damaged_images import unreadable
 from benchbench.data.fit import BLACK, fit_image, pad_or_crop, planes, resize_images
 from benchbench.data.image_decoding import decode, opened, to_rgb, turn
 from benchbench.data.image_files import ImageFiles
-from benchbench.errors import DataError, counted, error_text, listed
+from benchbench.errors import DataError, error_text
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from benchbench.data.damaged_images import Problem
     from benchbench.plugin.dataset import Dataset
 
 GREY, RGB = 1, 3
 MAX_PIXEL = 255
-MAX_NAMED = 20
-"""How many damaged files a message names."""
-
 _ONE_IMAGE, _SEVERAL = 3, 4
 
 
@@ -160,39 +159,30 @@ def _resized(images: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
     return np.stack([lazy.read(row) for row in range(len(images))])
 
 
-def unreadable(problems: Mapping[str, str]) -> DataError:
-    """Return the error for image files that cannot be read, by their names and what is wrong with each."""
-    named = [f"{name} ({problem})" for name, problem in problems.items()]
-    return DataError(
-        f"{counted(len(named), 'image')} cannot be read: {listed(named, MAX_NAMED)}",
-        hint="repair them, or leave them out",
-    )
-
-
 def check_are_images(files: Iterable[Path]) -> None:
     """Raise :class:`~benchbench.errors.DataError` for files that do not begin like images; nothing is decoded."""
-    problems = {}
+    problems = []
     for path in files:
         try:
             opened(path.read_bytes())
         except Exception as error:  # noqa: BLE001 - Pillow's readers raise all sorts of errors on damaged files
-            problems[str(path)] = error_text(error)
+            problems.append((str(path), error_text(error)))
     if problems:
         raise unreadable(problems)
 
 
 def read_files(
     preparation: Preparation, contents: Sequence[tuple[str, bytes | Path]]
-) -> tuple[list[NDArray[np.uint8]], dict[str, str]]:
-    """Return the images in these files, and what is wrong with those that cannot be read, by their names.
+) -> tuple[list[NDArray[np.uint8]], list[Problem]]:
+    """Return the images in these files, and those that cannot be read.
 
     Raises :class:`~benchbench.errors.DataError` for a network whose images have neither one channel nor three.
     """
     preparation.check_channels()
-    images, problems = [], {}
+    images, problems = [], []
     for name, content in contents:
         try:
             images.append(preparation.file(content if isinstance(content, bytes) else content.read_bytes()))
         except Exception as error:  # noqa: BLE001 - Pillow's readers raise all sorts of errors on damaged files
-            problems[name] = error_text(error)
+            problems.append((name, error_text(error)))
     return images, problems

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from benchbench.data.preparation import MAX_PIXEL, Classifier, as_images, read_files, unreadable
+from benchbench.data.damaged_images import unreadable
+from benchbench.data.preparation import MAX_PIXEL, Classifier, as_images, read_files
 from benchbench.errors import BenchError, DataError
 from benchbench.processes import serve
 from benchbench.protocol.predictions import PredictRequest, PredictResponse
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from benchbench.data.damaged_images import Problem
 
 BATCH_SIZE = 16
 """Images of a pass, the fewest with which an image's probabilities do not depend on its position in the pass.
@@ -106,10 +109,10 @@ class Predictor:
 
     def _prepared(self, files: Sequence[tuple[str, bytes | Path]]) -> Iterator[NDArray[np.uint8]]:
         """Yield the images in files in batches; after a damaged one, only look for others, and raise in the end."""
-        problems: dict[str, str] = {}
+        problems: list[Problem] = []
         for start in range(0, len(files), BATCH_SIZE):
             images, damaged = read_files(self.classifier.preparation, files[start : start + BATCH_SIZE])
-            problems |= damaged
+            problems += damaged
             if not problems:
                 yield np.stack(images)
         if problems:
