@@ -16,7 +16,7 @@
     host_identity.py     tells this host from others, before and after a restart
     recovery.py          marks trials whose process died
     results_file.py      runs in one archive, to be taken elsewhere
-    damaged_zip.py       the errors by which zipfile refuses an archive
+    zip_errors.py        the errors by which zipfile refuses an archive
     tracebacks.py        tracebacks of errors, if they are asked for
     cleaning.py          texts as they may travel to other people
     redaction.py         finds credentials and paths in texts that are about to leave this machine

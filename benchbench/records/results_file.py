@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from benchbench.errors import SpecError
-from benchbench.records import damaged_zip, file_names
+from benchbench.records import file_names
 from benchbench.records.cleaning import cleaned, cleaned_json, cleaned_predictions, cleaned_toml
 from benchbench.records.json_adapter import json_adapter
 from benchbench.records.record import Record, RecordError
+from benchbench.records.zip_errors import ZIP_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -247,7 +248,7 @@ class Reader:
             raise SpecError(
                 f"{self._path} is not a results file: {name} is missing", hint="`bench export` writes one"
             ) from None
-        except damaged_zip.DAMAGED as error:
+        except ZIP_ERRORS as error:
             raise self._damaged(name) from error
 
     def _damaged(self, part: str) -> SpecError:
@@ -261,7 +262,7 @@ def read(path: Path) -> Iterator[Reader]:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError:
         raise SpecError(f"there is no file {path}", hint="`bench export -o FILE` writes one") from None
-    except damaged_zip.DAMAGED as error:
+    except ZIP_ERRORS as error:
         raise SpecError(f"{path} is not a results file: {error}", hint="`bench export -o FILE` writes one") from None
     with archive:
         yield Reader(path, archive)

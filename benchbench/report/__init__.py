@@ -7,7 +7,6 @@
     subject.py          what a report is about: its trials, configurations and their names
     trial_files.py      the trials of a report, with the files that their runs keep
     kept_files.py       reads the tables and the test images that runs keep
-    damaged_files.py    errors that name a damaged file of a run
     report_tables.py    the tables of the report
     class_accuracy.py   accuracy per class, with intervals
     facts.py            what differs between trials, and the command that repeats one

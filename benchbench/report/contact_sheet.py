@@ -14,7 +14,7 @@ from benchbench.config.composition import NOTHING
 from benchbench.data.fit import pad_or_crop
 from benchbench.data.kept_images import SeenImages
 from benchbench.data.split_arrays import SPLIT_NAMES, SplitArrays
-from benchbench.report.damaged_files import damage_named
+from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.data.kept_images import Samples
 from benchbench.report.contact_sheet import as_image, draw_seen
-from benchbench.report.damaged_files import damage_named
-from benchbench.report.kept_files import read_predicted_images
+from benchbench.report.kept_files import damage_named, read_predicted_images
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from benchbench.config.values import value_text
 from benchbench.data.locations import data_folder
 from benchbench.records import file_names
 from benchbench.records.machine import one_after_another
-from benchbench.report.damaged_files import damage_named
+from benchbench.report.kept_files import damage_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,21 +1,39 @@
-"""Reads the tables and the test images that the run of a trial keeps; the error for a damaged file names it."""
+"""Reads the tables and the test images that the run of a trial keeps.
+
+Nobody has checked those of imported runs, so that the error for a damaged file names it.
+"""
 
 from __future__ import annotations
 
 import csv
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchbench.data.kept_images import Samples
+from benchbench.errors import TrackingError
 from benchbench.records.artifact_files import ClassColumn
-from benchbench.report.damaged_files import damage_named
+from benchbench.records.zip_errors import ZIP_ERRORS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turn what an odd file raises into a :class:`~benchbench.errors.TrackingError` with its name."""
+    try:
+        yield
+    except (*ZIP_ERRORS, csv.Error, LookupError, ArithmeticError, AttributeError, TypeError) as error:
+        raise TrackingError(
+            f"the {path.name} that a run keeps is damaged: {type(error).__name__}: {error}",
+            hint="--debug shows where; delete the run in MLflow to leave it out",
+        ) from error
 
 
 @dataclass(frozen=True)

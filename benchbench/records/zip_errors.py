@@ -5,5 +5,5 @@ from __future__ import annotations
 import zipfile
 import zlib
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 """What zipfile raises if an archive is damaged, or uses a feature that zipfile cannot read."""
