@@ -204,7 +204,7 @@ def show_published(published: Published, form: str) -> None:
 def show_models(models: ModelComparison, run_ids: Sequence[str], form: str) -> None:
     """Print how two trained models compare."""
     from benchbench.cli.output import print_csv, print_json, print_tables
-    from benchbench.compare.text_tables import TextTable
+    from benchbench.compare.comparison_tables import models_table
 
     flat = asdict(models) | {"accuracies": models.accuracies, "runs": list(run_ids), "verdict": models.verdict}
     if form == "json":
@@ -212,11 +212,4 @@ def show_models(models: ModelComparison, run_ids: Sequence[str], form: str) -> N
     elif form == "csv":
         print_csv([flat | {"accuracies": " ".join(map(str, models.accuracies)), "runs": " ".join(run_ids)}])
     else:
-        rows = (
-            (run_ids[0], f"{models.accuracies[0]:.1%}", str(models.only_first)),
-            (run_ids[1], f"{models.accuracies[1]:.1%}", str(models.only_second)),
-        )
-        both = f"{models.num_images} test images, both correct on {models.both}, both wrong on {models.neither}"
-        numbers = ("test accuracy", "correct where the other is wrong")
-        table = TextTable("two trained models", ("run", *numbers), rows, below=(both,), numbers=numbers)
-        print_tables([table], (f"McNemar's exact test: {models.verdict}",), form)
+        print_tables([models_table(models, run_ids)], (f"McNemar's exact test: {models.verdict}",), form)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchbench.compare.comparison import Comparison, Row
     from benchbench.compare.groups import ComparedGroup
     from benchbench.compare.intervals import Interval
+    from benchbench.compare.mcnemar import ModelComparison
     from benchbench.compare.population import PopulationComparison, PopulationRow
     from benchbench.compare.published import PublishedRow
 
@@ -108,6 +109,17 @@ def flat_population(rows: Iterable[PopulationRow]) -> Iterator[dict[str, Any]]:
             "verdict": row.kind,
             "words": row.words,
         }
+
+
+def models_table(models: ModelComparison, run_ids: Sequence[str]) -> TextTable:
+    """Return two trained models as a table."""
+    rows = (
+        (run_ids[0], f"{models.accuracies[0]:.1%}", str(models.only_first)),
+        (run_ids[1], f"{models.accuracies[1]:.1%}", str(models.only_second)),
+    )
+    both = f"{models.num_images} test images, both correct on {models.both}, both wrong on {models.neither}"
+    numbers = ("test accuracy", "correct where the other is wrong")
+    return TextTable("two trained models", ("run", *numbers), rows, below=(both,), numbers=numbers)
 
 
 def flat_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
