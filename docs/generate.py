@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -171,8 +172,8 @@ def _package(folder: Path) -> str:
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     heading = folder.relative_to(HOUSE if folder.is_relative_to(HOUSE) else HOUSE.parent).as_posix()
     summary = _paragraphs(docstring.partition("\n")[0])
-    modules = [line.strip() for line in docstring.splitlines() if line.startswith("    ")]
-    return f"\n### {heading}\n\n{summary}\n\n```text\n" + "".join(f"{line}\n" for line in modules) + "```\n"
+    modules = textwrap.dedent(docstring.partition("::\n\n")[2]).strip()
+    return f"\n### {heading}\n\n{summary}\n\n```text\n{modules}\n```\n"
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from benchbench.cli import options
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
-    from benchbench.driver.trial_list import TrialSummary
+    from benchbench.driver.runs import TrialSummary
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def list_runs(
     Trials whose process died are marked as killed, and undelivered results are sent if MLflow answers.
     """
     from benchbench.cli.output import print_json
-    from benchbench.driver.trial_list import update_and_list_trials
+    from benchbench.driver.runs import update_and_list_trials
 
     trials = update_and_list_trials(experiment, note=partial(typer.echo, err=True))
     if as_json:

@@ -9,30 +9,34 @@
     metric_values.py           the numbers of a trial that can be compared, their units, and targets
     cells.py                   one metric of one configuration, beside the baseline
     contrasts.py               the test that decides: pairs of seeds, or Welch's
-    guessing.py                whether a trial is better than guessing
-    learning.py                how many seeds of a configuration learned anything
     intervals.py               the mean, deviation and confidence interval of values, or of a fraction
     corrections.py             Holm's and Bonferroni's corrections for many comparisons
-    power.py                   how many seeds would show a difference
     verdicts.py                what a difference says, in words
-    sequential_tests.py        tests at several looks that share one level
+    guessing.py                whether a trial is better than guessing
+    learning.py                how many seeds of a configuration learned anything
+    power.py                   how many seeds would show a difference
+    caveats.py                 what else differs between the trials of a comparison
+
     adaptive.py                comparisons whose number of seeds depends on the results
     designed_comparison.py     the comparison that a design asks for: adaptive, of fixed seeds or of all trials
-    caveats.py                 what else differs between the trials of a comparison
-    formatting.py              means, intervals and differences as text
-    comparison_tables.py       a comparison as tables, and its numbers as rows
-    text_tables.py             tables of texts, written as Markdown, LaTeX or CSV
-    answer.py                  the answer of a comparison in one to three sentences
-    interval_plot.py           each configuration against the baseline, drawn in text
+    sequential_tests.py        tests at several looks that share one level
+
     published.py               our trials against published numbers
-    timing_ratios.py           times of variants as ratios to a baseline, with intervals and verdicts
     population.py              what accuracy to expect on other images like the test images
+    mcnemar.py                 two trained models on the same test images: McNemar's test
+    timing_ratios.py           times of variants as ratios to a baseline, with intervals and verdicts
+
     across_datasets.py         configurations compared on several datasets
     ranks.py                   average ranks over several datasets
     profiles.py                performance profiles over several datasets
     aggregates.py              interquartile means over several datasets, and the probability of improvement
     across_datasets_tables.py  a comparison on several datasets as tables
-    mcnemar.py                 two trained models on the same test images: McNemar's test
+
+    answer.py                  the answer of a comparison in one to three sentences
+    comparison_tables.py       a comparison as tables, and its numbers as rows
+    text_tables.py             tables of texts, written as Markdown, LaTeX or CSV
+    interval_plot.py           each configuration against the baseline, drawn in text
+    formatting.py              means, intervals and differences as text
     frame.py                   records as a pandas table
 """
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from support import journals, made_records
 
-from benchbench.driver.trial_list import update_and_list_trials
+from benchbench.driver.runs import update_and_list_trials
 from benchbench.records.claim import Claim
 from benchbench.records.journal import Journal
 from benchbench.tracking import Store
