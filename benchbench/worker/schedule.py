@@ -66,7 +66,7 @@ class Schedule:
     metric: str | None = None
     warm_up: WarmUp = field(default_factory=WarmUp)
 
-    def after_batch(self) -> None:
+    def after_step(self) -> None:
         """Step a scheduler that counts batches."""
         if self.step_every == "batch":
             self.scheduler.step()  # type: ignore[call-arg]

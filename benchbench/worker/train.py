@@ -106,7 +106,7 @@ class Learner:
             nn.utils.clip_grad_norm_(weights, self.clip_norm)
         with self.schedule.warm_up.step(self.optimizer):
             self.optimizer.step()
-        self.schedule.after_batch()
+        self.schedule.after_step()
         if self.average is not None:
             self.average.update(self.model)
 
