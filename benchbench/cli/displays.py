@@ -107,7 +107,7 @@ class Display(Watcher):
             self._has_advised = True
             self.note(
                 f"other processes use the processor (load {os.getloadavg()[0]:.0f}): OMP_WAIT_POLICY=passive may train"
-                " many times faster beside them (docs/settings.md, On a machine that others use too)"
+                " many times faster beside them (docs/settings.md, On a shared machine)"
             )
 
     def _print(self, line: RenderableType) -> None:

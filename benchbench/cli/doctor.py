@@ -52,7 +52,7 @@ def describe(diagnosis: Diagnosis) -> Iterator[str]:
     if diagnosis.cores and diagnosis.load > diagnosis.cores:
         yield (
             f"load       {diagnosis.load:.1f}, more than the processor has cores: other processes slow training down"
-            " (docs/settings.md, On a machine that others use too)"
+            " (docs/settings.md, On a shared machine)"
         )
     for device in diagnosis.devices:
         name = f" ({device.name})" if device.name else ""
