@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from PIL import Image
 from support import commands, forks
 from support.gradients import has_gradient_at_zero
 from support.pages import PAGES, TEXTS, Block, blocks, outside_blocks
@@ -101,11 +102,12 @@ def environment_in(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path, empty_database: Path) -> Path:
-    """Return a folder in which the README's first plugin was trained, with the listener of the plugins' page."""
+    """Return a folder with an image in which the README's plugin was trained, with the listener of the plugins' page."""
     folder = tmp_path_factory.mktemp("trained")
     write_examples(folder)
     plugins = ("--plugins", "tiny.py", "--plugins", "notify.py")
     shutil.copy(empty_database, folder / "mlflow.db")
+    Image.new("RGB", (80, 60), (200, 30, 30)).save(folder / "new.jpg")
     done = bench("run", "tiny", "digits", *plugins, "-o", "adam", "-e", "1", folder=folder, BENCH_CACHE=str(cache))
     assert done.returncode == 0, done.stderr
     return folder
