@@ -102,7 +102,7 @@ def environment_in(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path, empty_database: Path) -> Path:
-    """Return a folder with an image in which the README's plugin was trained, with the listener of the plugins' page."""
+    """Return a folder with an image, in which tiny.py was trained with the listener of the plugins' page."""
     folder = tmp_path_factory.mktemp("trained")
     write_examples(folder)
     plugins = ("--plugins", "tiny.py", "--plugins", "notify.py")
