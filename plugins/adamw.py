@@ -21,7 +21,7 @@ class AdamW(bb.Optimizer, name="adamw"):
     betas: tuple[Beta, Beta] = bb.param((0.9, 0.999), "decay of the running means of the gradient and of its square")
     eps: float = bb.param(1e-8, "added to the denominator", gt=0)
     weight_decay: float = bb.param(0.01, "fraction of a weight subtracted at each step, times the learning rate", ge=0)
-    decay: Literal["all", "matrices"] = bb.param("all", "what decays; matrices: all but biases and normalisation")
+    decay: Literal["all", "matrices"] = bb.param("all", "what decays; matrices: all but biases and normalization")
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return :class:`torch.optim.AdamW` over all parameters that train."""

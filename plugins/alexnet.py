@@ -15,9 +15,7 @@ class AlexNet(bb.Model, name="alexnet"):
     """Five convolutions and three linear layers; 57 million parameters at 10 classes."""
 
     dropout: float = bb.param(0.5, "fraction of inputs dropped before each of the first two linear layers", ge=0, lt=1)
-    num_classes: int | None = bb.param(
-        None, "number of outputs, if not the number of classes (the paper used 200 for 10)", ge=1
-    )
+    num_classes: int | None = bb.param(None, "number of outputs; none: the number of classes", ge=1)
 
     def build(self, data: bb.DataSpec) -> nn.Module:
         """Return the network. Images need 63 pixels a side or more."""

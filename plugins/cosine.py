@@ -12,7 +12,7 @@ import benchbench as bb
 
 
 class Cosine(bb.Scheduler, name="cosine", revision=2):
-    """The learning rate falls from its start to ``min_lr`` over the trial, a little after every batch.
+    """The learning rate decays from its start to ``min_lr`` over the trial; updated after every batch.
 
     If the optimizer has several rates, the highest falls to ``min_lr`` and the others by the same factor. If that one
     starts below ``min_lr``, no rate changes.

@@ -11,14 +11,14 @@ import benchbench as bb
 
 
 class CropFlip(bb.Augmentation, name="crop_flip"):
-    """Shifts images by up to ``padding`` pixels in both directions, and mirrors some of them left to right.
+    """Shifts images by up to ``padding`` pixels in both directions, and flips some of them horizontally.
 
     The usual augmentation for CIFAR-10: pad the image, crop it to its original size, and flip it.
     """
 
     padding: int = bb.param(4, "pixels of the margin around an image, from which it is cropped", ge=0, le=1024)
     mode: Literal["reflect", "black"] = bb.param("reflect", "what is in the margin: the image mirrored, or black")
-    p: float = bb.param(0.5, "probability that an image is mirrored", ge=0, le=1)
+    p: float = bb.param(0.5, "probability that an image is flipped", ge=0, le=1)
 
     @property
     def num_draws(self) -> int:

@@ -9,9 +9,9 @@ import benchbench as bb
 
 
 class Flip(bb.Augmentation, name="flip"):
-    """Mirrors images left to right."""
+    """Flips images horizontally."""
 
-    p: float = bb.param(0.5, "probability that an image is mirrored", ge=0, le=1)
+    p: float = bb.param(0.5, "probability that an image is flipped", ge=0, le=1)
 
     def build(self, data: bb.ImageSpec) -> bb.Augment:
         """Return the function; images keep their type."""

@@ -11,7 +11,7 @@ import benchbench as bb
 
 
 class Linear(bb.Scheduler, name="linear"):
-    """The learning rate falls linearly to ``end_factor`` times its start, a little after every batch."""
+    """The learning rate decays linearly to ``end_factor`` times its start; updated after every batch."""
 
     step_every: ClassVar[Literal["epoch", "batch"]] = "batch"
 

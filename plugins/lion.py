@@ -16,7 +16,10 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Lion(bb.Optimizer, name="lion"):
-    """Steps along the sign of a running mean. Typical rates are 3 to 10 times lower than AdamW's, and decays higher."""
+    """Steps along the sign of a running mean of the gradients.
+
+    Use a learning rate 3 to 10 times smaller than for AdamW, and more weight decay.
+    """
 
     lr: float = bb.param(0.0001, "learning rate", gt=0)
     betas: tuple[Beta, Beta] = bb.param((0.9, 0.99), "weight of the mean in a step, and decay of the mean")

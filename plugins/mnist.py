@@ -57,7 +57,7 @@ def downloads(folder: str, url: str, files: tuple[tuple[int, str], ...]) -> bb.D
 
 
 class Mnist(bb.Dataset, name="mnist"):
-    """70,000 handwritten digits of 28x28, grey: 54,001 to train, 5,999 to validate and 10,000 to test on.
+    """70,000 handwritten digits of 28x28, gray: 54,001 to train, 5,999 to validate and 10,000 to test on.
 
     Validation gets ``val_fraction`` of the training images of each class.
     """
@@ -129,7 +129,7 @@ class Mnist(bb.Dataset, name="mnist"):
 
 
 class FashionMnist(Mnist, name="fashion_mnist"):
-    """70,000 articles of clothing of 28x28, grey: 54,000 to train, 6,000 to validate and 10,000 to test on.
+    """70,000 articles of clothing of 28x28, gray: 54,000 to train, 6,000 to validate and 10,000 to test on.
 
     Validation gets ``val_fraction`` of the training images of each class.
     """

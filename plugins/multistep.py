@@ -16,7 +16,9 @@ class MultiStep(bb.Scheduler, name="multistep"):
 
     depends_on_length: ClassVar[bool] = False
 
-    milestones: tuple[Annotated[int, Field(ge=1)], ...] = bb.param((30, 60, 80), "epochs after which the rate falls")
+    milestones: tuple[Annotated[int, Field(ge=1)], ...] = bb.param(
+        (30, 60, 80), "epochs after which the rate is reduced"
+    )
     gamma: float = bb.param(0.1, "factor by which each step multiplies the learning rate", gt=0, le=1)
 
     def build(self, optimizer: Optimizer, *, num_epochs: int, steps_per_epoch: int) -> LRScheduler:

@@ -14,7 +14,7 @@ LOWEST_MOMENTUM = 0.85 / 0.95
 
 
 class OneCycle(bb.Scheduler, name="onecycle", revision=2):
-    """The learning rate rises to the optimizer's rate, then falls to nearly zero, a little after every batch."""
+    """The learning rate rises to the optimizer's rate, then decays to nearly zero; updated after every batch."""
 
     step_every: ClassVar[Literal["epoch", "batch"]] = "batch"
 

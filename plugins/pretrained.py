@@ -71,7 +71,7 @@ class PretrainedModel(bb.Model):
             f"--set 'dataset.{name}={list(values)}'" for name, values in zip(("mean", "std"), theirs, strict=True)
         )
         print(  # noqa: T201 - bench shows it as a note
-            f"{getattr(self, 'architecture', self.name)}: the pretrained weights expect another normalisation of the"
+            f"{getattr(self, 'architecture', self.name)}: the pretrained weights expect another normalization of the"
             f" images: {settings}"
         )
 

@@ -11,15 +11,15 @@ import benchbench as bb
 
 
 class RandomResizedCrop(bb.Augmentation, name="random_resized_crop"):
-    """Enlarges a random part of an image to its full size, and mirrors some images left to right.
+    """Resizes a random part of an image to its full size, and flips some images horizontally.
 
     The usual augmentation for ImageNet: C. Szegedy et al., "Going Deeper with Convolutions", CVPR 2015. If none of ten
-    random parts fits, the largest centred part with an allowed ratio is used, as in torchvision.
+    random parts fits, the largest centered part with an allowed ratio is used, as in torchvision.
     """
 
     scale: tuple[float, float] = bb.param((0.08, 1.0), "smallest and largest fraction of the area")
     ratio: tuple[float, float] = bb.param((3 / 4, 4 / 3), "smallest and largest ratio of width to height")
-    p: float = bb.param(0.5, "probability that an image is mirrored", ge=0, le=1)
+    p: float = bb.param(0.5, "probability that an image is flipped", ge=0, le=1)
 
     @property
     def num_draws(self) -> int:

@@ -30,7 +30,7 @@ class Synthetic(bb.Dataset, name="synthetic"):
     image_size: int = bb.param(32, "side of the square that images become", ge=1, le=4096)
     height: int = bb.param(32, "pixels", ge=1, le=4096)
     width: int = bb.param(32, "pixels", ge=1, le=4096)
-    channels: int = bb.param(3, "1 is grey, 3 is RGB", ge=1, le=16)
+    channels: int = bb.param(3, "1 is gray, 3 is RGB", ge=1, le=16)
     num_classes: int = bb.param(10, "classes", ge=2, le=10_000)
     num_train: int = bb.param(1000, "images to train on", ge=1, le=100_000_000)
     num_val: int = bb.param(200, "images to validate on", ge=1, le=100_000_000)

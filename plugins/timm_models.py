@@ -138,7 +138,7 @@ class Timm(PretrainedModel, name="timm", revision=2):  # type: ignore[call-arg, 
     """An architecture of timm by name, optionally with pretrained weights.
 
     Options are passed to the network by timm.create_model, such as ``{ drop_path_rate = 0.1 }``. With
-    ``trainable = "head"``, batch normalisation of the frozen layers stays in eval mode.
+    ``trainable = "head"``, batch normalization of the frozen layers stays in eval mode.
     """
 
     architecture: str = bb.param("mobilenetv3_small_100", "name in timm.list_models()")

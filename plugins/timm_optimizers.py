@@ -28,7 +28,7 @@ class TimmOptimizer(bb.Optimizer, name="timm"):
     weight_decay: float = bb.param(0.0, "weight decay, in the algorithm's own way", ge=0)
     decay: Literal["all", "matrices"] = bb.param(
         "matrices",
-        "what decays; matrices: all but biases, normalisation and what the network's no_weight_decay() lists",
+        "what decays; matrices: all but biases, normalization and what the network's no_weight_decay() lists",
     )
     options: bb.Options = bb.param(
         bb.Options(), "more arguments of timm.optim.create_optimizer_v2, such as layer_decay"

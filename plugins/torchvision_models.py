@@ -27,7 +27,7 @@ class Torchvision(PretrainedModel, name="torchvision"):  # type: ignore[call-arg
     """A classifier of torchvision by name, such as resnet18, efficientnet_b0, convnext_tiny, swin_t or vit_b_16.
 
     Options are the arguments of its function there, such as ``{ dropout = 0.2 }``. Networks with auxiliary outputs
-    are built without them. With ``trainable = "head"``, batch normalisation of the frozen layers stays in eval mode.
+    are built without them. With ``trainable = "head"``, batch normalization of the frozen layers stays in eval mode.
     """
 
     architecture: str = bb.param("resnet18", "name in torchvision.models.list_models()")

@@ -38,7 +38,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show why each trial runs or is skipped.")] = False,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going/--fail-fast", help="After a failed trial, continue, or start no more.")
+        bool, typer.Option("--keep-going/--fail-fast", help="Continue after a failed trial, or stop.")
     ] = True,
     max_failures: Annotated[
         int | None, typer.Option("--max-failures", min=1, help="Start no more trials after this many have failed.")
@@ -57,7 +57,7 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
         typer.Option(
             "--yes",
             "-y",
-            help="Allow more than 10,000 trials, and abandon interrupted ones that this call does not include.",
+            help="Allow more than 10,000 trials, and abandon interrupted trials that are no longer in the grid.",
         ),
     ] = False,
     settings: Annotated[

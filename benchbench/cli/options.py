@@ -191,7 +191,7 @@ Artifacts = Annotated[
 ]
 AccelerateChoice = Annotated[
     defaults.Accelerate,
-    typer.Option("--accelerate", help="auto: use faster kernels where they compute the same; off: plain PyTorch."),
+    typer.Option("--accelerate", help="auto: use faster kernels that give the same results; off: plain PyTorch."),
 ]
 Compile = Annotated[
     bool,
@@ -244,7 +244,7 @@ Baseline = Annotated[
         "--baseline",
         metavar="KEY=VALUE",
         help="The row to compare with; repeat it to give several of the row's keys.",
-        show_default="the first row",
+        show_default="the file's, or the first row",
     ),
 ]
 Targets = Annotated[

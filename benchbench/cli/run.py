@@ -104,7 +104,7 @@ def run(  # noqa: PLR0913 - one argument for each option, as typer wants it
         ),
     ] = None,
     artifacts: options.Artifacts = defaults.ARTIFACTS,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over: neither resume nor continue a trial.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
     resume_anyway: options.ResumeAnyway = False,
     accelerate: options.AccelerateChoice = defaults.ACCELERATE,
     compiled: options.Compile = False,

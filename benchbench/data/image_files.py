@@ -68,7 +68,7 @@ class ImageFiles(Dataset):
     load_uses: ClassVar[frozenset[str]] = frozenset({"image_size", "fit"})
 
     image_size: int = param(128, "side of the square that images become", ge=1, le=4096)
-    fit: Fit = param("resize", "resize (shorter side, then the centre), crop (the centre) or pad (the whole image)")
+    fit: Fit = param("resize", "resize (shorter side, then the center), crop (the center) or pad (the whole image)")
     mean: tuple[float, ...] = param((0.485, 0.456, 0.406), "mean to subtract from pixels in 0..1: ImageNet's")
     std: tuple[float, ...] = param((0.229, 0.224, 0.225), "standard deviation to divide by: ImageNet's")
     val_fraction: float = param(0.1, "fraction of each class to validate on, if there is no val split", gt=0, lt=1)

@@ -148,7 +148,7 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
     if is_scaled or not is_whole or (array.size and not 0 <= array.min() <= array.max() <= MAX_PIXEL):
         raise DataError(
             f"the array of {array.dtype} holds no raw pixels, which are whole numbers from 0 to {MAX_PIXEL}",
-            hint="give pixels as an image file holds them: the model scales and normalises them itself",
+            hint="give pixels as an image file holds them: the model scales and normalizes them itself",
         )
     return array.astype(np.uint8)
 

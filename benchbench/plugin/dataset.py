@@ -133,7 +133,7 @@ class Dataset(Plugin):
 
     image_size: int = param(32, "side of the square that images become", ge=1, le=4096)
     fit: Fit = param(
-        "pad", "pad (black around the image), crop (its centre) or resize (its shorter side, then the centre)"
+        "pad", "pad (black around the image), crop (its center) or resize (its shorter side, then the center)"
     )
     mean: tuple[float, ...] = param((0.5,), "mean to subtract from pixels in 0..1; one per channel, or one for all")
     std: tuple[float, ...] = param((0.5,), "standard deviation to divide by; one per channel, or one for all")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class DataSpec:
     """The data that a model is built for: batches are float32 ``[N, num_channels, image_size, image_size]``.
 
-    ``mean`` and ``std`` are those with which images are normalised, one value per channel or one for all.
+    ``mean`` and ``std`` are those with which images are normalized, one value per channel or one for all.
     """
 
     num_channels: int
