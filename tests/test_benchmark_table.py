@@ -31,16 +31,16 @@ def test_the_ratio_is_theirs_by_ours_so_that_above_one_ours_is_better() -> None:
 @pytest.mark.parametrize(
     ("bound", "said"), [(1.5, "1.50 reached"), (2.0, "2.00 reached?"), (2.01, "2.01 missed?"), (2.5, "2.50 missed")]
 )
-def test_a_gate_is_reached_or_missed_and_open_where_the_interval_holds_it(bound: float, said: str) -> None:
-    row = Row("epoch", "plain loop", OURS, THEIRS, aim=Aim(gate=bound, goal=9.0))
-    assert cell(row, "gate") == said
+def test_a_minimum_is_reached_or_missed_and_open_where_the_interval_holds_it(bound: float, said: str) -> None:
+    row = Row("epoch", "plain loop", OURS, THEIRS, aim=Aim(minimum=bound, goal=9.0))
+    assert cell(row, "minimum") == said
     assert cell(row, "goal") == "9.00 missed"
 
 
 def test_one_round_gives_no_interval_and_decides_nothing() -> None:
-    row = Row("epoch", "plain loop", (50.0,), (150.0,), aim=Aim(gate=2.0, goal=4.0))
+    row = Row("epoch", "plain loop", (50.0,), (150.0,), aim=Aim(minimum=2.0, goal=4.0))
     assert cell(row, "ratio [95 %]") == "3.00"
-    assert (cell(row, "gate"), cell(row, "goal")) == ("2.00 reached?", "4.00 missed?")
+    assert (cell(row, "minimum"), cell(row, "goal")) == ("2.00 reached?", "4.00 missed?")
     assert cell(row, "ours") == "50 s"
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 CONFIDENCE = 0.95
-COLUMNS = ("what", "ours", "against", "theirs", "ratio [95 %]", "n", "gate", "goal")
+COLUMNS = ("what", "ours", "against", "theirs", "ratio [95 %]", "n", "minimum", "goal")
 WIDTH = 300
 """Wide enough for any row: Markdown has no broken lines."""
 
@@ -27,9 +27,9 @@ MEBIBYTE = 2**20
 
 @dataclass(frozen=True)
 class Aim:
-    """The ratios that are asked for: ``gate`` is the least that will do, ``goal`` what is hoped for."""
+    """The ratios that are asked for: ``minimum`` is the least that will do, ``goal`` what is hoped for."""
 
-    gate: float
+    minimum: float
     goal: float
 
 
@@ -58,7 +58,7 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         """Return the texts of the row."""
         ratio = self.ratio
-        gate, goal = (self.aim.gate, self.aim.goal) if self.aim else (None, None)
+        minimum, goal = (self.aim.minimum, self.aim.goal) if self.aim else (None, None)
         return (
             self.measured,
             self._values(self.ours),
@@ -66,7 +66,7 @@ class Row:
             self._values(self.theirs),
             _ratio(ratio),
             str(len(self.ours)),
-            _judged(gate, ratio),
+            _judged(minimum, ratio),
             _judged(goal, ratio),
         )
 
@@ -87,7 +87,7 @@ class NotRun:
     why: str
 
     def cells(self) -> tuple[str, ...]:
-        """Return the texts of the row; a gate that was not tried is not shown."""
+        """Return the texts of the row; a minimum that was not tried is not shown."""
         return (self.measured, "", "", "", f"not run: {self.why}", "", "", "")
 
 

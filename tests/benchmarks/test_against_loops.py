@@ -24,7 +24,7 @@ pytestmark = pytest.mark.benchmark(timer=CLOCK)
 NUM_TRAIN = 4000
 NUM_STEPS, NUM_STEPS_QUICK = 60, 4
 PLAIN = "plain loop"
-MEMORY = Aim(gate=1 / 1.1, goal=1.0)
+MEMORY = Aim(minimum=1 / 1.1, goal=1.0)
 NO_BF16 = "this processor has no bf16 instructions"
 
 
