@@ -43,13 +43,16 @@ def group_tables(group: ComparedGroup) -> list[TextTable]:
 
 def published_table(rows: Sequence[PublishedRow], confidence: float) -> TextTable:
     """Return our numbers beside the published ones."""
-    new_run = f"{formatting.percent(confidence)} of one new run"
     columns: list[Column[PublishedRow]] = [
         Column("of", lambda row: row.name),
         Column("metric", lambda row: row.metric.name),
         Column("ours", _ours, is_number=True),
         Column("theirs", lambda row: formatting.number(row.theirs, row.metric), is_number=True),
-        Column(new_run, lambda row: formatting.interval(row.prediction, row.metric), is_number=True),
+        Column(
+            f"{formatting.percent(confidence)} prediction interval",
+            lambda row: formatting.interval(row.prediction, row.metric),
+            is_number=True,
+        ),
         Column("", formatting.judgement),
         Column("source", lambda row: row.source, gives_way=True),
     ]

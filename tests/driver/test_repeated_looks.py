@@ -233,7 +233,7 @@ def test_published_numbers_keep_their_confidence_at_a_later_look(store: Store, t
         report("bench", tmp_path / "report.html", grid=file)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "look 2 at this comparison" in page
-    assert "95 % of one new run" in page
+    assert "95 % prediction interval" in page
 
 
 def test_verdicts_about_several_grids_say_whose_seeds_results_decided(store: Store, tmp_path: Path) -> None:
