@@ -19,7 +19,7 @@ from benchbench.compare.sequential_tests import Decision, Evidence, Looks, fixed
 from benchbench.compare.verdicts import POINTS, Verdict, direction, not_compared
 from benchbench.config.compare_section import plain_name, target_names
 from benchbench.errors import SpecError
-from benchbench.records.metric_names import TEST_ACCURACY
+from benchbench.records.metrics import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

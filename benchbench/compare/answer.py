@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import formatting
 from benchbench.compare.verdicts import DIFFERENT
-from benchbench.records.metric_names import TEST_ACCURACY
+from benchbench.records.metrics import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from benchbench.compare.cells import Cell

@@ -9,7 +9,7 @@ from benchbench.compare import formatting
 from benchbench.compare.metric_values import Metric
 from benchbench.compare.text_tables import Column, TextTable, table_of
 from benchbench.config.values import value_text
-from benchbench.records.metric_names import TEST_ACCURACY
+from benchbench.records.metrics import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.config.compare_section import is_of_target, plain_name, target_names
 from benchbench.errors import SpecError, closest
-from benchbench.records.metric_names import (
+from benchbench.records.metrics import (
     METRICS,
     check_target,
     class_metric,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare.intervals import Scale
     from benchbench.records.events import Epoch
-    from benchbench.records.metric_names import Better, Unit
+    from benchbench.records.metrics import Better, Unit
     from benchbench.records.record import Record
 
 PER_EPOCH = ("seconds_per_epoch", "images_per_second")

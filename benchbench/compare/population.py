@@ -28,7 +28,7 @@ from benchbench.compare.learning import criterion_of, not_learned
 from benchbench.compare.metric_values import Metric
 from benchbench.config.design import MIN_SEEDS
 from benchbench.errors import SpecError
-from benchbench.records.metric_names import TEST_ACCURACY
+from benchbench.records.metrics import TEST_ACCURACY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -18,7 +18,7 @@ from benchbench.config.defaults import CONFIDENCE
 from benchbench.config.differences import varying
 from benchbench.config.values import describe_values, is_match
 from benchbench.errors import SpecError
-from benchbench.records.metric_names import check_value
+from benchbench.records.metrics import check_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

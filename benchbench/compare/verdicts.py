@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare.contrasts import Contrast
     from benchbench.compare.learning import Criterion, Learning
-    from benchbench.records.metric_names import Better
+    from benchbench.records.metrics import Better
 
 Kind = Literal[
     "baseline",

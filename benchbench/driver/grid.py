@@ -23,7 +23,7 @@ from benchbench.driver.watcher import Watcher
 from benchbench.errors import SpecError, error_text
 from benchbench.records import file_names
 from benchbench.records.artifact_files import kept_at
-from benchbench.records.metric_names import check_question
+from benchbench.records.metrics import check_question
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

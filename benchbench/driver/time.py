@@ -19,7 +19,7 @@ from benchbench.executors.local import LocalExecutor
 from benchbench.protocol.jobs import TimingJob
 from benchbench.protocol.messages import Output, Status
 from benchbench.protocol.timing_messages import Round, Timing, Warmed
-from benchbench.records import metric_names
+from benchbench.records import metrics
 from benchbench.records.file_names import TIMING
 from benchbench.report.timing_data import images_per_second, timing_warnings, to_json, to_text
 from benchbench.tracking.timing_runs import TimedCall, log_timing
@@ -187,12 +187,12 @@ def _metrics(timing: Timing, table: TimedTable, variant: int) -> dict[str, float
     """Return the metrics of a variant over all rounds."""
     row = table.rows[variant]
     values = {
-        metric_names.MEDIAN_EPOCH_SECONDS: row.median,
-        metric_names.MEDIAN_IMAGES_PER_SECOND: images_per_second(timing, variant),
-        metric_names.PEAK_MEMORY_BYTES: float(timing.warmed[variant].peak_memory_bytes),
+        metrics.MEDIAN_EPOCH_SECONDS: row.median,
+        metrics.MEDIAN_IMAGES_PER_SECOND: images_per_second(timing, variant),
+        metrics.PEAK_MEMORY_BYTES: float(timing.warmed[variant].peak_memory_bytes),
     }
     if row.ratio:
-        values[metric_names.RATIO_TO_BASELINE] = row.ratio.estimate
+        values[metrics.RATIO_TO_BASELINE] = row.ratio.estimate
     if row.ratio and row.ratio.interval:
-        values |= {metric_names.RATIO_LOW: row.ratio.interval.low, metric_names.RATIO_HIGH: row.ratio.interval.high}
+        values |= {metrics.RATIO_LOW: row.ratio.interval.low, metrics.RATIO_HIGH: row.ratio.interval.high}
     return values

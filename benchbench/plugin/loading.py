@@ -25,7 +25,7 @@ from benchbench.plugin.model import Model
 from benchbench.plugin.names import PLUGIN_NAME
 from benchbench.plugin.optimizer import Optimizer
 from benchbench.plugin.scheduler import Scheduler
-from benchbench.records.metric_names import OF_AN_EPOCH
+from benchbench.records.metrics import OF_AN_EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -7,7 +7,7 @@
     record.py            a trial's events combined into one value
     machine.py           device, threads, hardware and versions of a trial
     processors.py        the processors that this process may use
-    metric_names.py      names of metrics, their units, and which of their values are better
+    metrics.py           the metrics that MLflow gets, their units, and which of their values are better
     file_names.py        names of the files that trials, grids and timings leave
     artifact_files.py    which files each level of --artifacts includes, and the columns of tables
     journal.py           the folder of a trial: its events on disk

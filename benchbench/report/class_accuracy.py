@@ -11,7 +11,7 @@ from benchbench.compare.intervals import summarize, wilson
 from benchbench.compare.learning import criterion_of, not_learned
 from benchbench.compare.metric_values import Metric
 from benchbench.records import file_names
-from benchbench.records.metric_names import TEST_ACCURACY
+from benchbench.records.metrics import TEST_ACCURACY
 from benchbench.report.kept_files import read_per_class
 
 if TYPE_CHECKING:

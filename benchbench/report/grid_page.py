@@ -17,7 +17,7 @@ from benchbench.compare.text_tables import Column, markdown_rows, table_of
 from benchbench.config.differences import varying
 from benchbench.errors import SpecError
 from benchbench.records import file_names
-from benchbench.records.metric_names import FINAL_VAL_ACCURACY, TEST_ACCURACY, TEST_LOSS
+from benchbench.records.metrics import FINAL_VAL_ACCURACY, TEST_ACCURACY, TEST_LOSS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

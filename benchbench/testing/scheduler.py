@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from benchbench.plugin.failures import check_returned, failures_named
-from benchbench.records.metric_names import OF_AN_EPOCH
+from benchbench.records.metrics import OF_AN_EPOCH
 from benchbench.testing import parameters
 from benchbench.testing.checking import check, outcomes, raise_failures, require
 from benchbench.testing.generators import require_unseeded

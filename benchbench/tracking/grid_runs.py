@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from benchbench.config.design import Design, Designs
-from benchbench.records import file_names, metric_names, sqlite_addresses
+from benchbench.records import file_names, metrics, sqlite_addresses
 from benchbench.records.cleaning import cleaned_toml
 from benchbench.records.events import rank
 from benchbench.records.json_adapter import json_adapter
@@ -247,15 +247,13 @@ def searchable(text: str) -> str:
 
 
 def _finished(run: Run) -> FinishedRun:
-    tags, metrics = run.data.tags, run.data.metrics
+    tags, values = run.data.tags, run.data.metrics
     return FinishedRun(
         run_id=run.info.run_id,
         sources=_under(tags, run_data.SOURCE_TAG),
         versions=_under(tags, run_data.VERSION_TAG),
-        wall_seconds=metrics.get(metric_names.WALL_SECONDS),
-        rank=rank(
-            metrics.get(metric_names.FINAL_VAL_ACCURACY, -1.0), metrics.get(metric_names.FINAL_VAL_LOSS, float("inf"))
-        ),
+        wall_seconds=values.get(metrics.WALL_SECONDS),
+        rank=rank(values.get(metrics.FINAL_VAL_ACCURACY, -1.0), values.get(metrics.FINAL_VAL_LOSS, float("inf"))),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchbench.records import file_names
-from benchbench.records.metric_names import FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS
+from benchbench.records.metrics import FINAL_TRAIN_LOSS, TEST_ACCURACY, TEST_LOSS, WALL_SECONDS
 from benchbench.records.record import MlflowRun
 from benchbench.tracking import grid_runs, logged_models, run_data
 from benchbench.tracking.client import create_once, log_in_batches

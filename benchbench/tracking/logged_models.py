@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchbench.records import file_names
-from benchbench.records.metric_names import logged_final_values
+from benchbench.records.metrics import logged_final_values
 from benchbench.tracking import run_data
 from benchbench.tracking.client import create_once
 

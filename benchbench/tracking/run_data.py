@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from benchbench.config.differences import varying
-from benchbench.records import metric_names
+from benchbench.records import metrics
 from benchbench.records.events import EpochFinished, Failed, Finished
 from benchbench.records.redaction import without_credentials
 from benchbench.records.results_file import Input, Point
@@ -176,11 +176,11 @@ def points(event: Event, *, last_epoch: int) -> list[Point]:
     step = last_epoch
     match event:
         case EpochFinished():
-            values, step = metric_names.epoch_values(event), event.epoch.epoch
+            values, step = metrics.epoch_values(event), event.epoch.epoch
         case Finished():
-            values = metric_names.logged_final_values(event.final) | metric_names.time_values(event.times)
+            values = metrics.logged_final_values(event.final) | metrics.time_values(event.times)
         case Failed(times=times) if times is not None:
-            values = metric_names.time_values(times)
+            values = metrics.time_values(times)
         case _:
             return []
     return [Point(key, float(value), step, event.timestamp_ms) for key, value in values.items()]

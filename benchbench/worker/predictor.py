@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from benchbench.data.damaged_images import Problem
 
-BATCH_SIZE = 16
+IMAGES_PER_PASS = 16
 """Images of a pass, the fewest with which an image's probabilities do not depend on its position in the pass.
 
 With linear layers of 17 to 160 inputs and 1 to 10 outputs, MKL on a processor with AVX-512 gives some rows other sums
@@ -64,14 +64,14 @@ class Predictor:
         self, images: NDArray[np.uint8] | Tensor, *, after_batch: Callable[[], None] = lambda: None
     ) -> NDArray[np.float32]:
         """Return float32 ``[N, K]`` for raw pixels uint8 ``[N, C, H, W]``, K at least the number of classes."""
-        starts = range(0, len(images), BATCH_SIZE)
-        raw = (np.asarray(images[start : start + BATCH_SIZE]) for start in starts)
+        starts = range(0, len(images), IMAGES_PER_PASS)
+        raw = (np.asarray(images[start : start + IMAGES_PER_PASS]) for start in starts)
         return self._probabilities(map(self.classifier.preparation.array, raw), after_batch)
 
     def _probabilities(
         self, batches: Iterable[NDArray[np.uint8]], after_batch: Callable[[], None] = lambda: None
     ) -> NDArray[np.float32]:
-        """Return float32 ``[N, K]`` for prepared images; all batches but the last have ``BATCH_SIZE`` of them."""
+        """Return float32 ``[N, K]`` for prepared images; all batches but the last have ``IMAGES_PER_PASS`` of them."""
         rows = []
         with self._threads(), torch.no_grad():
             for batch in batches:
@@ -110,8 +110,8 @@ class Predictor:
     def _prepared(self, files: Sequence[tuple[str, bytes | Path]]) -> Iterator[NDArray[np.uint8]]:
         """Yield the images in files in batches; after a damaged one, only look for others, and raise in the end."""
         problems: list[Problem] = []
-        for start in range(0, len(files), BATCH_SIZE):
-            images, damaged = read_files(self.classifier.preparation, files[start : start + BATCH_SIZE])
+        for start in range(0, len(files), IMAGES_PER_PASS):
+            images, damaged = read_files(self.classifier.preparation, files[start : start + IMAGES_PER_PASS])
             problems += damaged
             if not problems:
                 yield np.stack(images)
@@ -155,7 +155,7 @@ class Predictor:
     def _batch(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         preparation = self.classifier.preparation
         pixels = torch.from_numpy(np.ascontiguousarray(images))
-        batch = torch.zeros(BATCH_SIZE, *pixels.shape[1:], dtype=torch.float32)
+        batch = torch.zeros(IMAGES_PER_PASS, *pixels.shape[1:], dtype=torch.float32)
         batch[: len(pixels)] = pixels
         # The order of operations is that of training, so that every bit is the same.
         batch.div_(MAX_PIXEL).sub_(_per_channel(preparation.mean)).div_(_per_channel(preparation.std))

@@ -12,7 +12,7 @@ from support.commands import Bench
 from support.odd_classes import ODD_CLASSES, write_images
 from support.paths import PLUGINS
 
-from benchbench.records.metric_names import class_slugs
+from benchbench.records.metrics import class_slugs
 
 if TYPE_CHECKING:
     from pathlib import Path

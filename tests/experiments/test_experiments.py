@@ -20,7 +20,7 @@ from benchbench.config.grid_file import GridFile, load
 from benchbench.config.values import is_match
 from benchbench.driver.variants import VariantOptions, name_variants, read_variants
 from benchbench.plugin.registry import Registry
-from benchbench.records.metric_names import class_slugs
+from benchbench.records.metrics import class_slugs
 
 if TYPE_CHECKING:
     from pathlib import Path

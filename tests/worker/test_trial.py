@@ -32,7 +32,7 @@ from benchbench.protocol.jobs import TrialJob
 from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.events import Event, Failed, Finished, Resumed, Started
 from benchbench.records.journal import Journal
-from benchbench.records.metric_names import class_slugs
+from benchbench.records.metrics import class_slugs
 from benchbench.records.record import Record
 from benchbench.worker import setup, trial
 from benchbench.worker.accelerate import Acceleration, linear_products, possible_precisions

@@ -12,7 +12,7 @@ from benchbench.compare.metric_values import Metric, values_of
 from benchbench.config.compare_section import read_comparison
 from benchbench.errors import SpecError
 from benchbench.records.events import Epoch
-from benchbench.records.metric_names import (
+from benchbench.records.metrics import (
     MAX_CLASS_METRICS,
     METRICS,
     OF_AN_EPOCH,

@@ -1,4 +1,4 @@
-"""The numbers of a trial: their names in MLflow, comparisons and reports, their units, and which values are better."""
+"""The numbers of a trial: what MLflow gets of its events, and the names, units and better values of all metrics."""
 
 from __future__ import annotations
 
