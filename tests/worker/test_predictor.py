@@ -22,7 +22,7 @@ from benchbench.data.preparation import Classifier, Preparation
 from benchbench.errors import DataError
 from benchbench.protocol.predictions import PredictRequest
 from benchbench.worker.model_export import save_model
-from benchbench.worker.predictor import BATCH_SIZE, Predictor, answer
+from benchbench.worker.predictor import IMAGES_PER_PASS, Predictor, answer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images() -> NDArray[np.uint8]:
-    return np.random.default_rng(0).integers(0, 256, (3 * BATCH_SIZE + 1, 3, SIDE, SIDE), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (3 * IMAGES_PER_PASS + 1, 3, SIDE, SIDE), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,9 @@ def test_a_small_last_layer_gives_an_image_the_same_probabilities_at_each_positi
     torch.manual_seed(0)
     last = nn.Linear(64, len(CLASSES))
     predictor = Predictor(lambda batch: last(batch.flatten(1)[:, :64]), classifier(CLASSES, side=SIDE))
-    images = np.random.default_rng(0).integers(0, 256, (2 * BATCH_SIZE, 3, SIDE, SIDE), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (2 * IMAGES_PER_PASS, 3, SIDE, SIDE), dtype=np.uint8)
     together = predictor.probabilities(images)
-    for shift in range(1, BATCH_SIZE):
+    for shift in range(1, IMAGES_PER_PASS):
         moved = predictor.probabilities(np.roll(images, shift, axis=0))
         np.testing.assert_array_equal(np.roll(moved, -shift, axis=0), together)
 
