@@ -29,6 +29,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing benchbench and PyTorch into $(VENV): this takes some minutes"
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from benchbench.driver.doctor import Diagnosis
 
 
+SHIPPED = "benchbench:"
+"""How the origins of shipped plugins begin."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("doctor", short_help="Check versions, devices, store and data.")(doctor)
@@ -59,12 +63,26 @@ def describe(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"device     {device.device}{name}: {', '.join(device.precisions)}"
     yield f"tracking   {diagnosis.tracking_store or 'cannot be used, see below'}"
     yield f"cache      {diagnosis.cache}"
-    for name, origin in diagnosis.plugins.items():
-        yield f"plugin     {name}  ({origin})"
-    for name, path in diagnosis.data.items():
-        yield f"data       {name}: {path or f'not here; bench data fetch {name}'}"
+    yield from _plugins(diagnosis)
+    yield from _data(diagnosis)
     for mended in diagnosis.mended:
         yield f"fixed      {mended}"
     for problem in diagnosis.problems:
         yield f"problem    {problem}"
     yield "no problems" if not diagnosis.problems else counted(len(diagnosis.problems), "problem")
+
+
+def _plugins(diagnosis: Diagnosis) -> Iterator[str]:
+    others = {name: origin for name, origin in diagnosis.plugins.items() if not origin.startswith(SHIPPED)}
+    yield f"plugins    {len(diagnosis.plugins) - len(others)} of benchbench (bench list)"
+    for name, origin in others.items():
+        yield f"plugin     {name}  ({origin})"
+
+
+def _data(diagnosis: Diagnosis) -> Iterator[str]:
+    missing = [name for name, path in diagnosis.data.items() if path is None]
+    for name, path in diagnosis.data.items():
+        if path is not None:
+            yield f"data       {name}: {path}"
+    if missing:
+        yield f"data       not here: {', '.join(missing)} (bench data fetch NAME)"

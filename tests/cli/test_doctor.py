@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,4 +67,28 @@ def test_paths_that_are_not_there_any_more_are_problems(workdir: Path, monkeypat
     assert plugins.startswith(f"problem    plugins: no plugin file or folder '{workdir}/gone.py'")
     assert data.startswith("problem    data: no images of ")
     assert f"at {workdir}/unmounted: there is no such file or folder (BENCH_DATA)" in data
-    assert "plugin     model alexnet  (benchbench:alexnet)" in done.stdout
+    assert re.search(r"plugins    \d+ of benchbench", done.stdout)
+
+
+def test_of_plugins_only_those_of_others_are_named_one_by_one() -> None:
+    diagnosis = Diagnosis(
+        versions={},
+        processor="Some Processor",
+        cores=2,
+        load=0.5,
+        devices=(),
+        threads=2,
+        tracking_store="sqlite:///mlflow.db",
+        cache="cache",
+        plugins={"model alexnet": "benchbench:alexnet", "model mine": "mine.py", "loss bce": "benchbench:bce"},
+        data={"digits": "/somewhere", "mnist": None, "svhn": None},
+        mended=(),
+        problems=(),
+    )
+    assert list(describe(diagnosis))[-5:] == [
+        "plugins    2 of benchbench (bench list)",
+        "plugin     model mine  (mine.py)",
+        "data       digits: /somewhere",
+        "data       not here: mnist, svhn (bench data fetch NAME)",
+        "no problems",
+    ]
