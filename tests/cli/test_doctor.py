@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,21 @@ from benchbench.driver.doctor import Diagnosis
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+WELL = Diagnosis(
+    versions={},
+    processor="Some Processor",
+    cores=2,
+    load=0.5,
+    devices=(),
+    threads=2,
+    tracking_store="sqlite:///mlflow.db",
+    cache="cache",
+    plugins={},
+    data={},
+    mended=(),
+    problems=(),
+)
 
 
 def test_what_works_is_listed_without_a_problem(workdir: Path) -> None:
@@ -29,21 +45,7 @@ def test_what_works_is_listed_without_a_problem(workdir: Path) -> None:
 
 @pytest.mark.parametrize(("load", "is_shown"), [(12.34, True), (1.5, False)])
 def test_a_load_is_shown_if_it_is_more_than_the_cores_can_do(load: float, *, is_shown: bool) -> None:
-    diagnosis = Diagnosis(
-        versions={},
-        processor="Some Processor",
-        cores=2,
-        load=load,
-        devices=(),
-        threads=2,
-        tracking_store="sqlite:///mlflow.db",
-        cache="cache",
-        plugins={},
-        data={},
-        mended=(),
-        problems=(),
-    )
-    lines = [line for line in describe(diagnosis) if line.startswith("load ")]
+    lines = [line for line in describe(replace(WELL, load=load)) if line.startswith("load ")]
     assert [line.partition(",")[0] for line in lines] == (["load       12.3"] if is_shown else [])
 
 
@@ -71,19 +73,10 @@ def test_paths_that_are_not_there_any_more_are_problems(workdir: Path, monkeypat
 
 
 def test_of_plugins_only_those_of_others_are_named_one_by_one() -> None:
-    diagnosis = Diagnosis(
-        versions={},
-        processor="Some Processor",
-        cores=2,
-        load=0.5,
-        devices=(),
-        threads=2,
-        tracking_store="sqlite:///mlflow.db",
-        cache="cache",
+    diagnosis = replace(
+        WELL,
         plugins={"model alexnet": "benchbench:alexnet", "model mine": "mine.py", "loss bce": "benchbench:bce"},
         data={"digits": "/somewhere", "mnist": None, "svhn": None},
-        mended=(),
-        problems=(),
     )
     assert list(describe(diagnosis))[-5:] == [
         "plugins    2 of benchbench (bench list)",
