@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from benchbench.errors import counted
+from benchbench.records.events import rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +36,9 @@ def headline(record: Record) -> str:
 
 
 def epoch_line(epoch: Epoch, record: Record) -> str:
-    """Return one line of losses and accuracies; ``*`` marks the best validation accuracy so far."""
-    best = epoch.val_accuracy >= max(before.val_accuracy for before in record.epochs)
+    """Return one line of losses and accuracies; ``*`` marks the best epoch so far by validation."""
+    ranks = [rank(each.val_accuracy, each.val_loss) for each in record.epochs]
+    best = rank(epoch.val_accuracy, epoch.val_loss) >= max(ranks)
     width = len(str(record.spec.epochs))
     return (
         f"epoch {epoch.epoch:{width}}/{record.spec.epochs}"
@@ -50,10 +52,12 @@ def starting_note(event: Started | Resumed, record: Record) -> str:
     """Return a note on a trial that starts or resumes; usually empty for one that starts."""
     if event.event == "resumed":
         again = _trained_again(event.num_epochs + 1, len(record.epochs))
-        return "; ".join(filter(None, (f"resuming after epoch {event.num_epochs}", again, event.note)))
+        begin = f"resuming after epoch {event.num_epochs}" if event.num_epochs else "starting over: no checkpoint yet"
+        return "; ".join(filter(None, (begin, again, event.note)))
     skipped, dropped = event.data.skipped, event.acceleration.get("dropped", "")
     notes = (
         event.data.note,
+        event.note,
         f"left out {len(skipped)} damaged files, the first of them {skipped[0]}" if skipped else "",
         f"not accelerated: {dropped}" if dropped else "",
     )
@@ -65,7 +69,7 @@ def _trained_again(first: int, last: int) -> str:
     if first > last:
         return ""
     epochs = f"epoch {last} is" if first == last else f"epochs {first} to {last} are"
-    return f"{epochs} trained again, being later than the last checkpoint"
+    return f"{epochs} trained again" + (", being later than the last checkpoint" if first > 1 else "")
 
 
 def trial_line(record: Record) -> str:

@@ -241,7 +241,8 @@ def _resumed(item: Resolved, journal: Journal) -> Planned:
     if changed and not num_epochs:
         return Planned(item, "run", _WITHOUT_EPOCH)
     changes = f"{changed} since epoch {num_epochs}" if changed else ""
-    why = "; ".join(filter(None, (f"interrupted after epoch {num_epochs}", changed)))
+    until = f"interrupted after epoch {num_epochs}" if num_epochs else _WITHOUT_EPOCH
+    why = "; ".join(filter(None, (until, changed)))
     return Planned(item, "resume", why, journal=journal, changes=changes)
 
 

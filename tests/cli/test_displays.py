@@ -133,6 +133,21 @@ def test_a_resumed_trial_says_which_epochs_it_trains_again_and_shows_them() -> N
     assert lines[-1].endswith("again")
 
 
+def test_a_trial_without_a_checkpoint_starts_over() -> None:
+    record = Record.of([journals.started(), *map(journals.epoch, (1, 2))])
+    expected = "starting over: no checkpoint yet; epochs 1 to 2 are trained again"
+    assert starting_note(journals.resumed(0), record) == expected
+    assert starting_note(journals.resumed(0), Record.of([journals.started()])) == "starting over: no checkpoint yet"
+
+
+def test_of_epochs_of_one_accuracy_the_star_stays_with_the_lower_loss() -> None:
+    first, second = journals.epoch(1), journals.epoch(2)
+    for val_loss, is_marked in ((first.epoch.val_loss + 0.1, False), (first.epoch.val_loss - 0.1, True)):
+        equal = replace(second.epoch, val_accuracy=first.epoch.val_accuracy, val_loss=val_loss)
+        record = Record.of([journals.started(), first, replace(second, epoch=equal)])
+        assert ("*" in epoch_line(equal, record)) == is_marked
+
+
 def test_a_trial_that_was_killed_after_its_first_epoch_is_told_of_in_the_singular() -> None:
     record = Record.of([journals.started(), journals.epoch(1), journals.failed(status="killed")])
     assert trial_line(record).startswith("killed after 1 epoch: ")
