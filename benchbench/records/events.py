@@ -166,7 +166,10 @@ class Error:
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """The first event: all checks are passed and the first batch is next."""
+    """The first event: all checks are passed and the first batch is next.
+
+    ``note`` is what a user should know of the model before it is trained for hours.
+    """
 
     attempt: str
     spec: Spec
@@ -179,6 +182,7 @@ class Started:
     """The sha256 of the source file of each plugin, by kind."""
 
     plugin_files: tuple[str, ...] = ()
+    note: str = ""
     timestamp_ms: int = field(default_factory=now_ms)
     event: Literal["started"] = "started"
 

@@ -144,6 +144,7 @@ class Record:
             num_parameters=started.num_parameters,
             plugin_origins=started.plugin_origins,
             plugin_sources=started.plugin_sources,
+            notes=tuple(filter(None, (started.note,))),
         )
         for event in events:
             record = record.then(event)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from benchbench.errors import counted
 from benchbench.plugin.failures import check_returned, failure, failures_named
 from benchbench.plugin.model import DataSpec
 from benchbench.worker.accelerate import Case, is_out_of_memory
@@ -53,8 +54,11 @@ class Builder:
     window: Window
     num_classes: int
 
-    def learner(self, prove: Callable[[Acceleration, Case, nn.Module], Acceleration]) -> Learner:
-        """Build everything; ``prove`` keeps only those levers of an acceleration that compute the same as torch."""
+    def learner(self, prove: Callable[[Acceleration, Case, nn.Module], Acceleration]) -> tuple[Learner, str]:
+        """Build everything, and return it with a note on the model, if there is something to say.
+
+        ``prove`` keeps only those levers of an acceleration that compute the same as torch.
+        """
         spec = self.spec
         model_plugin = self.registry.create("model", spec.model)
         loss_plugin = self.registry.create("loss", spec.loss)
@@ -78,8 +82,19 @@ class Builder:
             with random_states_kept(acceleration.device), acceleration.context():
                 average.check_independence(model, images[:2])
         best = BestWeights() if spec.select == "best_val" else None
-        return Learner(
+        learner = Learner(
             model, optimizer, schedule, acceleration, clip_norm=clip_norm, average=average, best=best, loss=loss
+        )
+        return learner, self._outputs_note(num_outputs)
+
+    def _outputs_note(self, num_outputs: int) -> str:
+        """Return a note on outputs that stand for no class, such as those of ImageNet; empty if there are none."""
+        if num_outputs == self.num_classes:
+            return ""
+        others = num_outputs - self.num_classes
+        return (
+            f"the model has {num_outputs} outputs for {counted(self.num_classes, 'class', 'classes')}:"
+            f" a prediction of one of the other {others} counts as wrong"
         )
 
     def _model(self, plugin: Model, images: Tensor) -> tuple[nn.Module, int]:

@@ -109,8 +109,8 @@ class _Setup:
     def make_ready(self, data: _Data) -> ReadyTrial:
         """Build what trains, and go back to the checkpoint, whose memory is free once this has returned."""
         saved, note = _saved(self.job, data_digest=data.facts.digest)
-        learner = self._learner(data, saved)
-        started = self._started(data, learner)
+        learner, note_on_model = self._learner(data, saved)
+        started = replace(self._started(data, learner), note=note_on_model)
         train, val, test = (batches.in_format(learner.acceleration.memory_format) for batches in data.batches)
         preparation = Preparation.of(data.dataset, data.facts.image_shape)
         ready = ReadyTrial(data.splits, train, val, test, learner, started, preparation, note=note)
@@ -135,8 +135,11 @@ class _Setup:
             self.on_status(loaded.warning)
         return dataset, loaded
 
-    def _learner(self, data: _Data, saved: checkpoint.Checkpoint | None) -> Learner:
-        """Build the model and what trains it, with new weights; the checkpoint is for the proof of an acceleration."""
+    def _learner(self, data: _Data, saved: checkpoint.Checkpoint | None) -> tuple[Learner, str]:
+        """Build the model and what trains it, with new weights; return it with a note on the model, if there is one.
+
+        The checkpoint is for the proof of an acceleration.
+        """
         spec, settings = self.job.spec, self.settings
         self.on_status(f"building {spec.model.name}")
         seed_everything(spec.seed)
@@ -150,11 +153,12 @@ class _Setup:
             window=train.window.joined(val.window).joined(test.window),
             num_classes=len(data.splits.class_names),
         )
-        learner = builder.learner(partial(_proven, train=train, seed=spec.seed, saved=saved, on_status=self.on_status))
+        prove = partial(_proven, train=train, seed=spec.seed, saved=saved, on_status=self.on_status)
+        learner, note = builder.learner(prove)
         set_eval_batch_size(learner, data.batches)
         if settings.changes:
             self.on_status(f"restored torch settings that plugins had changed: {settings.changes}")
-        return learner
+        return learner, note
 
     def _started(self, data: _Data, learner: Learner) -> Started:
         """Return the first event of the trial."""

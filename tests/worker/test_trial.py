@@ -405,6 +405,19 @@ def test_a_loss_that_keeps_a_state_goes_on_from_it(keen: Registry, counter: Shar
     assert curve([started, *resumed]) == curve(whole)
 
 
+def test_outputs_of_no_class_are_told_of_before_the_first_epoch(counter: SharedCounter, tmp_path: Path) -> None:
+    file = tmp_path / "wide.py"
+    file.write_text((PLUGINS / "tiny.py").read_text(encoding="utf-8").replace("data.num_classes", "1000"))
+    registry = Registry.load([file])
+    trial = run_trial(make_job(registry, tmp_path), registry, counter=counter)
+    started = next(trial)
+    trial.close()
+    assert isinstance(started, Started)
+    expected = "the model has 1000 outputs for 10 classes: a prediction of one of the other 990 counts as wrong"
+    assert started.note == expected
+    assert Record.of([started]).notes == (expected,)
+
+
 def test_a_model_is_saved_with_a_single_test_image_too(counter: SharedCounter, tmp_path: Path) -> None:
     registry = Registry.load([PLUGINS / "tiny.py"])
     dataset = {"name": "synthetic", "num_train": 12, "num_val": 4, "num_test": 1, "num_classes": 2}
