@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchbench import variables
 from benchbench.config.kinds import plural
 from benchbench.errors import PluginError, closest, listed
-from benchbench.plugin.names import disabled_names
+from benchbench.plugin.names import disabled_names, is_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -23,18 +23,20 @@ MAX_NAMED = 3
 def no_such_plugin(kind: str, name: str, known: Collection[str], broken: Iterable[Broken]) -> PluginError:
     """Return the error for an unknown name: the closest one, and the broken plugins that may be why.
 
-    A plugin file that cannot be loaded is the error itself: the user named the file.
+    A plugin file that cannot be loaded is the error itself: the user named the file. What is wrong with one that can
+    be loaded comes before other names.
     """
     broken = [item for item in broken if _may_offer(item.origin, name)]
     failed = {item.origin: item.reason for item in broken if item.raised and item.origin.endswith(".py")}
     if failed:
         return _unloadable(kind, name, known, failed)
-    hints = [closest(name, known), f"all {plural(kind)}: bench list {plural(kind)}"]
     reasons: dict[str, list[str]] = {}
     for item in broken:
         reasons.setdefault(item.origin, []).append(item.reason)
-    hints.append("a plugin in a file of your own: --plugins FILE")
-    hints += [f"broken: {origin}: {listed(of_origin, 1)}; bench doctor" for origin, of_origin in reasons.items()]
+    hints = [f"broken: {origin}: {listed(of_origin, 1)}; bench doctor" for origin, of_origin in reasons.items()]
+    hints += [closest(name, known), f"all {plural(kind)}: bench list {plural(kind)}"]
+    if not any(map(is_file, reasons)):
+        hints.append("a plugin in a file of your own: --plugins FILE")
     if os.environ.get(variables.NO_PLUGINS):
         hints.append("--no-plugins leaves out the plugins of other packages")
     if disabled_names():
