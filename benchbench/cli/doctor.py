@@ -9,15 +9,12 @@ import typer
 
 from benchbench.cli import options
 from benchbench.errors import counted
+from benchbench.plugin.names import is_shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchbench.driver.doctor import Diagnosis
-
-
-SHIPPED = "benchbench:"
-"""How the origins of shipped plugins begin."""
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +70,7 @@ def describe(diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _plugins(diagnosis: Diagnosis) -> Iterator[str]:
-    others = {name: origin for name, origin in diagnosis.plugins.items() if not origin.startswith(SHIPPED)}
+    others = {name: origin for name, origin in diagnosis.plugins.items() if not is_shipped(origin)}
     yield f"plugins    {len(diagnosis.plugins) - len(others)} of benchbench (bench list)"
     for name, origin in others.items():
         yield f"plugin     {name}  ({origin})"

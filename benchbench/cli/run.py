@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from benchbench.cli import options
 from benchbench.config import defaults
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.errors import SpecError, plain
+from benchbench.plugin.names import is_file, is_shipped
 from benchbench.records import file_names
 from benchbench.records.artifact_files import kept_at
 from benchbench.records.tracebacks import is_debugging
@@ -193,7 +195,7 @@ def show_end(record: Record, console: Console) -> None:
         if not is_better_than_guessing(record):
             console.print(
                 f"the test accuracy is not clearly better than guessing, {guessing(record)}:"
-                " train longer, check the images, or test on more of them"
+                " train longer, check the images, or test on more of them" + _or_check_the_model(record)
             )
     if record.times is not None:
         console.print(times_line(record.times))
@@ -207,6 +209,15 @@ def show_end(record: Record, console: Console) -> None:
             console.print(Text(record.error.traceback), soft_wrap=True)
     if record.mlflow is not None:
         console.print(Text(how_to_open(record.mlflow)), soft_wrap=True)
+
+
+def _or_check_the_model(record: Record) -> str:
+    """Return the command that checks the model, if it is a plugin of the user's own."""
+    origin = record.plugin_origins["model"]
+    if is_shipped(origin):
+        return ""
+    checked = origin if is_file(origin) else record.spec.model.name
+    return f"; or look for mistakes in the model: bench plugin check {shlex.quote(checked)}"
 
 
 def show_next_commands(

@@ -25,6 +25,11 @@ def disabled_names() -> frozenset[str]:
     return frozenset(name.strip() for name in os.environ.get(variables.DISABLE, "").split(",") if name.strip())
 
 
+def is_shipped(origin: str) -> bool:
+    """Tell whether a plugin comes with benchbench."""
+    return origin.startswith("benchbench:")
+
+
 def qualified(origin: str, name: str, rivals: Iterable[str] = ()) -> str:
     """Return the name of a plugin that says where it is from: ``my-nets:alexnet``, ``mine.py:alexnet``.
 

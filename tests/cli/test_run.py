@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pexpect
@@ -327,6 +328,18 @@ def test_the_end_of_a_run_says_if_it_is_no_better_than_guessing(accuracy: float,
         " and up to 53.3 % by luck: train longer, check the images, or test on more of them\n"
     )
     assert (remark in console.file.getvalue()) == is_guess
+
+
+@pytest.mark.parametrize(
+    ("origin", "checked"),
+    [("nets/mine.py", "nets/mine.py"), ("my-nets:alexnet", "alexnet"), ("benchbench:alexnet", "")],
+)
+def test_a_model_of_ones_own_that_does_not_learn_is_worth_a_check(origin: str, checked: str) -> None:
+    console = Console(file=io.StringIO(), width=300)
+    show_end(replace(made(spec(), 0.3), plugin_origins={"model": origin}), console)
+    remark = f"test on more of them; or look for mistakes in the model: bench plugin check {checked}\n"
+    assert (remark in console.file.getvalue()) == bool(checked)
+    assert ("bench plugin check" in console.file.getvalue()) == bool(checked)
 
 
 def test_help_imports_nothing_heavy() -> None:
