@@ -10,7 +10,7 @@ import typer
 from benchbench.cli import options
 from benchbench.cli.list import complete_kind, mention_broken, read_catalog, read_kind
 from benchbench.config.kinds import in_words
-from benchbench.errors import SpecError
+from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
     from benchbench.plugin.catalog import Catalog
@@ -82,7 +82,8 @@ def _find_name(catalog: Catalog, name: str) -> Entry:
         return entries[0]
     if entries:
         raise SpecError(f"{name!r} is the name of several plugins", hint=f"bench show {entries[0].kind} {name}")
-    raise SpecError(f"no plugin named {name!r}", hint="bench show KIND NAME; bench list shows all of them")
+    near = closest(name, {entry.name for entry in catalog.entries})
+    raise SpecError(f"no plugin named {name!r}", hint=near or "bench list shows all of them")
 
 
 def _param_row(param: Param) -> tuple[str, str, str, str, str]:

@@ -22,7 +22,7 @@ JOINT = "+"
 """What joins the names of parts; the name of a plugin cannot have it."""
 
 NOTHING = "none"
-"""The plugin that does nothing. It is left out of a composition."""
+"""The plugin that does nothing. A list has no use for it, unless it is what ``default`` stands for."""
 
 DEFAULT = "default"
 """The name that stands for the augmentation that the dataset names."""
@@ -101,8 +101,12 @@ def _joined(items: list[Any], kind: Kind) -> dict[str, Any]:
         name, params = _part(item, kind)
         if name in parts:
             raise SpecError(f"{kind}: {name!r} is in the list twice", hint="take one of them out")
-        if name != NOTHING:
-            parts[name] = params
+        parts[name] = params
+    if NOTHING in parts and len(parts) > 1:
+        raise SpecError(
+            f"{kind}: a list is applied one after the other, and {NOTHING!r} in it does nothing",
+            hint=f"to compare them, {kind} = {{ grid = [...] }}; to combine the others, leave it out",
+        )
     name, params = join(list(parts.items()) or [(NOTHING, {})])
     return {"name": name} | params
 

@@ -46,7 +46,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path}: {error}") from None
+        hint = 'texts need quotes, such as "adam"' if str(error).startswith("Invalid value") else ""
+        raise SpecError(f"{path}: {error}", hint=hint) from None
     if "plugins" in table:
         table["plugins"] = [str(path.parent / file) for file in _plugin_paths(table["plugins"], path)]
     return table

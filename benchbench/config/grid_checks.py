@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchbench.config.differences import describe_spec, is_same, varying
-from benchbench.config.values import describe_values, is_match
-from benchbench.errors import SpecError, closest
+from benchbench.config.values import describe_values, is_match, value_text
+from benchbench.errors import SpecError, closest, listed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from benchbench.config.spec import Spec
 
 BASELINE = "compare.baseline"
+MAX_NAMED = 10
+"""How many values of a key a hint names."""
 
 
 def check_grid(grid: GridFile, specs: Sequence[Spec]) -> None:
@@ -37,8 +39,17 @@ def check_grid(grid: GridFile, specs: Sequence[Spec]) -> None:
         return
     for name, selection in _selections(grid):
         if selection and not any(is_match(spec, selection) for spec in specs):
-            raise SpecError(f"{grid.path}: {name} selects no trial: {describe_values(selection, selection)}")
+            asked = describe_values(selection, selection)
+            raise SpecError(f"{grid.path}: {name} selects no trial: {asked}", hint=_values_of(specs, selection))
     _check_answerable(grid, specs)
+
+
+def _values_of(specs: Sequence[Spec], keys: Iterable[str]) -> str:
+    """Return which values the trials have: ``the trials have optimizer.lr 0.1, 0.01``."""
+    tables = [spec.flat() for spec in specs]
+    values = {key: dict.fromkeys(value_text(table[key]) for table in tables if key in table) for key in keys}
+    texts = (f"{key} {listed(list(own), MAX_NAMED)}" for key, own in values.items() if own)
+    return f"the trials have {'; '.join(texts)}"
 
 
 def first_repeat(identities: Iterable[Hashable]) -> tuple[int, int] | None:

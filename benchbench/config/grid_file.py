@@ -260,6 +260,8 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise SpecError(f"{path} includes itself: {' -> '.join(file.name for file in chain)}")
     table = read_toml(path)
     with _in_file(path):
+        if "data" in table:
+            raise SpecError("unknown key 'data'", hint="--data PATH says where the images are, or BENCH_DATA")
         refuse_unknown_keys(table, _KEYS)
         head = {key: table[key] for key in _Head.model_fields if key in table}
         included = read_table(_Head, head).include

@@ -18,7 +18,13 @@ from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationEr
 from benchbench.config import defaults
 from benchbench.config.composition import DEFAULT, as_one, split, with_default
 from benchbench.config.kinds import KINDS, Kind
-from benchbench.config.validation import Table, describe_errors, describe_validation, refuse_unknown_keys
+from benchbench.config.validation import (
+    Table,
+    axis_hint,
+    describe_errors,
+    describe_validation,
+    refuse_unknown_keys,
+)
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
@@ -51,9 +57,11 @@ class PluginDraft(Table):
             except ValidationError as error:
                 details = error.errors(include_url=False)
                 raise SpecError(describe_errors(details, name_of=lambda loc: f"{kind}.{loc[1]}")) from None
+        usage = f'{kind} = "NAME"  or  {kind} = {{ name = "NAME", PARAMETER = VALUE }}'
+        axis = f"to try each of them: {kind} = {{ grid = {json.dumps(value, default=str)} }}"
         raise SpecError(
             f"{kind} must be a name or a table with a name, not {value!r}",
-            hint=f'{kind} = "NAME"  or  {kind} = {{ name = "NAME", PARAMETER = VALUE }}',
+            hint=axis if isinstance(value, list) else usage,
         )
 
     def with_default(self, name: str) -> Self:
@@ -97,7 +105,7 @@ class Draft(Table):
             }
             return cls.model_validate(values)
         except ValidationError as error:
-            raise SpecError(describe_validation(error)) from None
+            raise SpecError(describe_validation(error), hint=axis_hint(error.errors(include_url=False))) from None
 
     def plugin(self, kind: Kind) -> PluginDraft:
         """Return the draft of the plugin of this kind."""
@@ -242,4 +250,10 @@ def _split_key(key: str, *, setting: str) -> tuple[Kind, str]:
 
 
 def _no_setting(text: str) -> SpecError:
-    return SpecError(f"--set {text!r} is not KIND.PARAM=VALUE", hint="such as --set model.dropout=0.3")
+    key, _, value = text.partition("=")
+    hint = "such as --set model.dropout=0.3"
+    if key in SCALARS:
+        hint = f"it has an option of its own: --{key.replace('_', '-')} {value}"
+    elif value and "." not in key:
+        hint = f"say whose parameter it is, such as --set dataset.image_size=64 or --set model.{key}={value}"
+    return SpecError(f"--set {text!r} is not KIND.PARAM=VALUE", hint=hint)

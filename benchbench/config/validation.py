@@ -21,10 +21,15 @@ _WISH = re.compile(r"(?:Input|String|List|Tuple|Dictionary|Value) should ")
 _TOML_WORDS = {
     "a valid tuple": "a list",
     "a valid list": "a list",
+    "a valid array": "a list",
     "a valid dictionary": "a table",
     "a valid boolean": "true or false",
 }
 """What people who write TOML call the types that pydantic names."""
+
+
+_MANY = ("tuple_type", "list_type", "dict_type", "model_type")
+"""The complaints of pydantic about values that are to be lists or tables."""
 
 
 class Table(BaseModel):
@@ -61,6 +66,17 @@ def refuse_unknown_keys(table: Iterable[str], known: Collection[str], *, prefix:
 def describe_validation(error: ValidationError) -> str:
     """Return all complaints of one error, as :func:`describe_errors` does."""
     return describe_errors(error.errors(include_url=False))
+
+
+def axis_hint(details: Iterable[ErrorDetails]) -> str:
+    """Return how a grid file asks for several values, if a list or a table stands where one value belongs."""
+    for item in details:
+        takes_one = item["type"].endswith(("_type", "literal_error")) and item["type"] not in _MANY
+        if takes_one and isinstance(item["input"], list):
+            return f"to try each of them: {{ grid = {json.dumps(item['input'], default=str)} }}"
+        if takes_one and isinstance(item["input"], dict):
+            return "several values to try: { grid = [...] }"
+    return ""
 
 
 def key_of(location: Location) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from benchbench.config.validation import describe_errors
+from benchbench.config.validation import axis_hint, describe_errors
 from benchbench.errors import BenchError, PluginError, SpecError, closest
 from benchbench.plugin.base import Plugin, allows_none, union_members
 from benchbench.plugin.description import names_of_params
@@ -171,9 +171,10 @@ def _field_errors(error: Exception, *, besides: Mapping[str, str]) -> list[Error
 
 def _complaint(cls: type[Plugin], details: Iterable[ErrorDetails], texts: Mapping[str, str] | None = None) -> SpecError:
     """Return one error for all complaints: ``optimizer.lr must be greater than 0, not -1``."""
+    details = list(details)
+    hints = (axis_hint(details), f"limits and defaults: bench show {cls.kind} {cls.name}")
     return SpecError(
-        describe_errors(details, name_of=partial(_name_of, cls), typed=texts),
-        hint=f"limits and defaults: bench show {cls.kind} {cls.name}",
+        describe_errors(details, name_of=partial(_name_of, cls), typed=texts), hint="\n".join(filter(None, hints))
     )
 
 

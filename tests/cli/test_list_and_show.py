@@ -135,6 +135,12 @@ def test_show_of_an_unknown_name_suggests_the_closest_one() -> None:
     assert error.hint.startswith("did you mean 'alexnet'?")
 
 
+def test_show_of_a_misspelt_name_without_its_kind_suggests_one_too() -> None:
+    error = bench("show", "alexnett").exception
+    assert isinstance(error, SpecError)
+    assert error.hint == "did you mean 'alexnet'?"
+
+
 def test_output_without_a_terminal_has_no_color_codes() -> None:
     assert "\x1b" not in bench("show", "optimizer", "sgd").output
 

@@ -62,7 +62,6 @@ def test_a_list_composes_and_each_has_its_own_parameters() -> None:
         "flip+darker",
         ["flip", {"name": "darker", "p": 0.5}],
         ["default", "darker"],
-        ["none", "flip", "darker"],
         {"name": "flip+darker", "flip.p": 0.5},
     ],
 )
@@ -99,6 +98,8 @@ def test_a_composition_survives_toml() -> None:
     [
         (["flip", "flip"], "augmentation: 'flip' is in the list twice"),
         ("flip+flip", "augmentation: 'flip' is in the list twice"),
+        (["none", "flip"], "augmentation: a list is applied one after the other, and 'none' in it does nothing"),
+        ("flip+none", "augmentation: a list is applied one after the other, and 'none' in it does nothing"),
         (["flip", 3], "each of a list must be a name or a table with a name, not 3"),
         (["flip", ""], "each of a list must be a name or a table with a name, not ''"),
         (["flip", {"p": 0.5}], "each of a list must be a name or a table with a name"),

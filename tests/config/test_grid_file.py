@@ -230,6 +230,39 @@ def test_values_of_the_command_line_replace_those_of_the_file(grid: Callable[...
     assert (draft.epochs, draft.precision) == (7, "bf16")
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("epochs = [1, 2]", "to try each of them: { grid = [1, 2] }"),
+        ('precision = ["fp32", "bf16"]', 'to try each of them: { grid = ["fp32", "bf16"] }'),
+        ("epochs = { gird = [1, 2] }", "several values to try: { grid = [...] }"),
+        ('loss = ["bce", "cross_entropy"]', 'to try each of them: loss = { grid = ["bce", "cross_entropy"] }'),
+        ("epochs = 0", ""),
+    ],
+)
+def test_a_list_where_one_value_belongs_is_told_how_to_become_an_axis(
+    grid: Callable[..., GridFile], text: str, hint: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        grid(text).expand()
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('data = "photos"', "--data PATH says where the images are, or BENCH_DATA"),
+        ("loss = bce", 'texts need quotes, such as "adam"'),
+    ],
+)
+def test_what_newcomers_write_into_a_grid_file_is_told_the_way_out(
+    grid: Callable[..., GridFile], text: str, hint: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        grid(text)
+    assert caught.value.hint == hint
+
+
 def test_10000_trials_are_allowed_and_more_only_on_request(grid: Callable[..., GridFile]) -> None:
     most = grid(f"seeds = {list(range(MAX_TRIALS))}")
     assert len(most.expand()) == MAX_TRIALS

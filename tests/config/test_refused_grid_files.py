@@ -195,6 +195,22 @@ def test_a_setting_of_another_form_is_refused(grid: Callable[..., GridFile], set
         grid("", setting)
 
 
+@pytest.mark.parametrize(
+    ("setting", "hint"),
+    [
+        ("batch_size=64", "it has an option of its own: --batch-size 64"),
+        ("width=64", "say whose parameter it is, such as --set dataset.image_size=64 or --set model.width=64"),
+        ("model.dropout", "such as --set model.dropout=0.3"),
+    ],
+)
+def test_a_setting_that_does_not_say_whose_it_is_gets_a_hint(
+    grid: Callable[..., GridFile], setting: str, hint: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        grid("", setting)
+    assert caught.value.hint == hint
+
+
 def test_values_of_the_command_line_are_checked(grid: Callable[..., GridFile]) -> None:
     with pytest.raises(SpecError, match="epochs must be greater than or equal to 1"):
         grid("", epochs=0)
@@ -273,8 +289,9 @@ def test_a_baseline_or_an_expected_result_is_of_some_trial(grid: Callable[..., G
         ("[compare]\nbaseline = { optimizer.lr = 0.3 }", r"compare\.baseline selects no trial: optimizer\.lr=0\.3"),
     ):
         found = grid(text + lines)
-        with pytest.raises(SpecError, match=message):
+        with pytest.raises(SpecError, match=message) as caught:
             check_grid(found, resolve(registry, found))
+        assert caught.value.hint == "the trials have optimizer.lr 0.1, 0.2"
         overridden = grid(text + lines, "optimizer.lr=0.5")
         check_grid(overridden, resolve(registry, overridden))
 
