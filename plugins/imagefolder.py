@@ -23,7 +23,7 @@ from benchbench.data.image_files import (
     too_few_to_split,
 )
 from benchbench.data.splitting import take
-from benchbench.errors import listed
+from benchbench.errors import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -72,9 +72,7 @@ def find_items(files: Files, dataset: ImageFolder) -> tuple[tuple[str, ...], dic
     # A single folder with images below it is the folder of an archive, rather than a class.
     prefix = find_prefix(files, lambda prefix: len(_class_folders(files, prefix)) > 1)
     if prefix is None:
-        one = ", ".join(_class_folders(files, ""))
-        problem = f"has one class only: {one}" if one else "has no folders with images in them"
-        raise bb.DataError(f"{files.path} {problem}", hint=LAYOUT_HINT)
+        raise bb.DataError(f"{files.path} {_lack_of_classes(files)}", hint=LAYOUT_HINT)
     folders_of_splits = _split_folders(files, prefix)
     folders = {
         split_name: _class_folders(files, folder)
@@ -231,6 +229,17 @@ def _class_folders(files: Files, prefix: str) -> dict[str, str]:
                 raise bb.DataError(f"{files.path}: two folders are called {class_name!r}", hint="rename one of them")
             folders[class_name] = path
     return folders
+
+
+def _lack_of_classes(files: Files) -> str:
+    """Return what there is instead of folders of classes."""
+    one = ", ".join(_class_folders(files, ""))
+    if one:
+        return f"has one class only: {one}"
+    number = len(list(_image_files(files, "", depth=0)))
+    return (
+        f"has {counted(number, 'image')}, but no folders of classes" if number else "has no folders with images in them"
+    )
 
 
 def _check_no_class_is_a_copy(files: Files, folders: Mapping[str, str]) -> None:

@@ -87,6 +87,11 @@ def open_files(path: Path, *, max_file_bytes: int) -> Iterator[Files]:
         archive = zipfile.ZipFile(path)
     except ZIP_ERRORS as error:
         is_other = path.name.endswith(OTHER_ARCHIVES)
+        if not is_other and path.suffix.lower() != ".zip":
+            raise DataError(
+                f"{path} is neither a folder nor an archive",
+                hint="name the folder of the images, or a zip or tar archive",
+            ) from None
         raise DataError(
             f"{path} is not a complete zip archive: {error}",
             hint="unpack it, and name its folder" if is_other else "the download may be incomplete: download it again",

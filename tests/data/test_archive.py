@@ -76,6 +76,15 @@ def test_a_zip_that_was_cut_short_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_single_image_is_no_archive(tmp_path: Path) -> None:
+    image = tmp_path / "cat.png"
+    image.write_bytes(b"\x89PNG")
+    expected = r"cat\.png is neither a folder nor an archive"
+    with pytest.raises(DataError, match=expected) as caught, open_files(image, max_file_bytes=10):
+        pass
+    assert "name the folder of the images" in caught.value.hint
+
+
 def test_a_member_whose_bytes_changed_is_named(tmp_path: Path) -> None:
     archive = zip_with(tmp_path, "a/one", "a/two")
     archive.write_bytes(archive.read_bytes().replace(b"0123456789", b"0123456780", 1))

@@ -478,6 +478,7 @@ def test_many_damaged_files_are_counted_and_the_first_are_named(tmp_path: Path) 
     ("numbers", "message"),
     [
         ({}, "has no folders with images in them"),
+        ({".": 5}, "has 5 images, but no folders of classes"),
         ({"cats": 5}, "has one class only: cats"),
         (
             {"train/a": 3, "train/b": 3, "val/a": 1, "val/b": 1, "valid/a": 1},
