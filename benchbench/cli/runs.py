@@ -66,5 +66,5 @@ def _print(trials: list[TrialSummary]) -> None:
         )
         for trial in trials
     ]
-    columns = ("run", "trial", "state", "epochs", "val", "test", "started ago", "in MLflow")
+    columns = ("run", "trial", "status", "epochs", "val", "test", "started ago", "in MLflow")
     print_table(columns, rows, numbers=("epochs", "val", "test", "started ago"), unbroken=("run",))
