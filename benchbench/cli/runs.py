@@ -48,12 +48,14 @@ def _name(trial: TrialSummary, varies: str) -> str:
 
 
 def _print(trials: list[TrialSummary]) -> None:
+    """Print a row for each trial; whether MLflow has it only if it does not have all."""
     from benchbench.cli.output import print_table
     from benchbench.cli.trial_lines import duration
     from benchbench.config.values import describe_values
     from benchbench.records.events import now_ms
     from benchbench.records.run_ids import short_id
 
+    all_delivered = all(trial.delivered for trial in trials)
     rows = [
         (
             short_id(trial.run_id or ""),
@@ -62,9 +64,9 @@ def _print(trials: list[TrialSummary]) -> None:
             f"{trial.epoch}/{trial.epochs}",
             *("" if value is None else f"{value:.1%}" for value in (trial.val_accuracy, trial.test_accuracy)),
             duration((now_ms() - trial.started_ms) / 1000),
-            "yes" if trial.delivered else "deleted" if trial.deleted else "not yet",
+            *([] if all_delivered else ["yes" if trial.delivered else "deleted" if trial.deleted else "not yet"]),
         )
         for trial in trials
     ]
-    columns = ("run", "trial", "status", "epochs", "val", "test", "started ago", "in MLflow")
-    print_table(columns, rows, numbers=("epochs", "val", "test", "started ago"), unbroken=("run",))
+    columns = ("run", "trial", "status", "epochs", "val", "test", "age", *([] if all_delivered else ["in MLflow"]))
+    print_table(columns, rows, numbers=("epochs", "val", "test", "age"), unbroken=("run",))

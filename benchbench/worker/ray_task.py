@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 REPORT_SECONDS = 1.0
 """How often a task reports its progress to the board, and asks whether to stop."""
 
-PATIENCE_SECONDS = 10.0
+BOARD_SECONDS = 10.0
 """How long a task waits for the board before it goes on without."""
 
 
@@ -142,7 +142,7 @@ def _report(board: Any, folder: str, counter: SharedCounter) -> None:
     # A board that cannot be reached is no reason to stop training: Ray ends the task when the driver is gone.
     with suppress(ray.exceptions.RayError, TimeoutError):
         # Not ray.get: while a task waits in that, Ray lends its processors to another.
-        if board.report.remote(folder, counter.num_trained).future().result(timeout=PATIENCE_SECONDS):
+        if board.report.remote(folder, counter.num_trained).future().result(timeout=BOARD_SECONDS):
             counter.ask_to_stop()
 
 
