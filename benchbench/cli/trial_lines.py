@@ -37,8 +37,8 @@ def headline(record: Record) -> str:
 
 def epoch_line(epoch: Epoch, record: Record) -> str:
     """Return one line of losses and accuracies; ``*`` marks the best epoch so far by validation."""
-    ranks = [rank(each.val_accuracy, each.val_loss) for each in record.epochs]
-    best = rank(epoch.val_accuracy, epoch.val_loss) >= max(ranks)
+    ranks = [rank(each.val_accuracy, each.val_loss) for each in record.epochs if each.is_finite]
+    best = epoch.is_finite and rank(epoch.val_accuracy, epoch.val_loss) >= max(ranks)
     width = len(str(record.spec.epochs))
     return (
         f"epoch {epoch.epoch:{width}}/{record.spec.epochs}"

@@ -148,6 +148,11 @@ def test_of_epochs_of_one_accuracy_the_star_stays_with_the_lower_loss() -> None:
         assert ("*" in epoch_line(equal, record)) == is_marked
 
 
+def test_an_epoch_without_a_finite_loss_gets_no_star() -> None:
+    record = Record.of([journals.started(), journals.NAN_EPOCH])
+    assert "*" not in epoch_line(record.epochs[0], record)
+
+
 def test_a_trial_that_was_killed_after_its_first_epoch_is_told_of_in_the_singular() -> None:
     record = Record.of([journals.started(), journals.epoch(1), journals.failed(status="killed")])
     assert trial_line(record).startswith("killed after 1 epoch: ")
