@@ -14,7 +14,6 @@ from benchbench.records.calls import drop_dead
 from benchbench.records.journal import Journal
 from benchbench.records.record import Record, RecordError
 from benchbench.records.recovery import mark_dead
-from benchbench.records.run_ids import short_id
 from benchbench.tracking import is_delivered
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def finish(
     Returns the journals of those trials that are in the plan; they are those of ``call`` now, which has to close them.
     """
     for journal in end_dead():
-        note(f"{short_id(journal.record().spec_id)} was interrupted: the process that ran it ended unexpectedly")
+        note(f"{journal.shown_id} was interrupted: the process that ran it ended unexpectedly")
     store = tracker.wait_open()
     planned = {item.journal.attempt for item in plan if item.journal}
     taken_over, named = [], set()

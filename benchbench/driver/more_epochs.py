@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from benchbench.config.kinds import describe_changed
 from benchbench.errors import counted
 from benchbench.records.journal import Journal
-from benchbench.records.run_ids import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,7 +40,7 @@ class Shorter:
     def describe(self, item: Resolved) -> str:
         """Say that the longer trial goes on from this one, or why it does not."""
         done, problem = self.record.spec.epochs, self.problem(item)
-        name = short_id(self.record.spec_id)
+        name = self.journal.shown_id
         if problem:
             return f"{name} has the first {done} of {item.spec.epochs} epochs, but all are trained again: {problem}"
         epochs = counted(done, "epoch")

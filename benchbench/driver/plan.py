@@ -17,7 +17,6 @@ from benchbench.records.events import WORST_RANK, Rank
 from benchbench.records.journal import Journal
 from benchbench.records.known_runs import FinishedRun, KnownRuns
 from benchbench.records.machine import package_versions
-from benchbench.records.run_ids import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -117,8 +116,8 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
     if shorter is None:
         return planned
     if begun is not None:
-        record = shorter.record
-        why = f"interrupted; continuing after the {counted(record.spec.epochs, 'epoch')} of {short_id(record.spec_id)}"
+        epochs = counted(shorter.record.spec.epochs, "epoch")
+        why = f"interrupted; continuing after the {epochs} of {shorter.journal.shown_id}"
         return replace(planned, why=why, shorter=shorter)
     return replace(planned, why=shorter.describe(planned.resolved), shorter=shorter)
 

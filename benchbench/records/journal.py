@@ -32,6 +32,7 @@ from benchbench.records.artifact_files import certain_at, kept_at
 from benchbench.records.claim import Claim
 from benchbench.records.events import Event, event_from_json, event_to_json
 from benchbench.records.record import MlflowRun, Record
+from benchbench.records.run_ids import short_id
 from benchbench.records.state import GOES_ON, pass_over, read_state, state_folder, write_state
 
 if TYPE_CHECKING:
@@ -134,6 +135,12 @@ class Journal:
         """Return the MLflow run that this attempt is written to, if one was made."""
         run = read_state(self.folder / file_names.MLFLOW_RUN, MlflowRun)
         return run and replace(run, tracking_uri=sqlite_addresses.from_state(run.tracking_uri))
+
+    @property
+    def shown_id(self) -> str:
+        """The beginning of the id by which a user finds the trial: of its run or, before it has one, of its spec."""
+        run = self.mlflow_run()
+        return short_id(run.run_id if run else self.record().spec_id)
 
     def ask_for_run(self) -> bool:
         """Remember that a run is about to be made. Return whether that was noted before: the run may exist then."""

@@ -37,7 +37,7 @@ def _continued(shorter: Continued | None, num_epochs: int) -> str:
     """Return a note on the shorter trial that these epochs are from."""
     if shorter is None or not num_epochs:
         return ""
-    return f"epochs 1 to {num_epochs} are those of {short_id(shorter.spec_id)}, which finished"
+    return f"epochs 1 to {num_epochs} are those of the finished trial with the spec id {short_id(shorter.spec_id)}"
 
 
 def _other_device(began: Started | None, now: Started) -> str:

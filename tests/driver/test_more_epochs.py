@@ -19,6 +19,7 @@ from benchbench.records.events import Resumed
 from benchbench.records.journal import Journal
 from benchbench.records.known_runs import KnownRuns
 from benchbench.records.machine import package_versions
+from benchbench.records.record import MlflowRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +82,8 @@ def test_a_longer_trial_goes_on_after_the_longest_that_is_the_same_but_shorter()
     assert item.why == (
         f"continuing after the 5 epochs of {replace(spec, epochs=5).id[:12]}, as a new run (--fresh trains all 10)"
     )
+    longest.set_mlflow_run(MlflowRun("store", "1", "0123456789abcdef"))
+    assert planned(replace(spec, epochs=10)).why.startswith("continuing after the 5 epochs of 0123456789ab, ")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +165,7 @@ def test_a_run_with_more_epochs_is_a_new_run_with_the_numbers_of_one_from_the_st
     short = bb.run("line", "dots", epochs=2, keep_checkpoints=True, **DOTS)
     long = bb.run("line", "dots", epochs=4, **DOTS)
     whole = bb.run("line", "dots", epochs=4, fresh=True, **DOTS)
-    assert long.notes == (f"epochs 1 to 2 are those of {short.spec_id[:12]}, which finished",)
+    assert long.notes == (f"epochs 1 to 2 are those of the finished trial with the spec id {short.spec_id[:12]}",)
     assert whole.notes == ()
     assert long.final == whole.final
     assert [epoch.train_loss for epoch in long.epochs] == [epoch.train_loss for epoch in whole.epochs]

@@ -110,6 +110,7 @@ def test_what_a_server_that_stays_away_did_not_get_is_sent_by_the_next_command(s
     with server(served.folder, port_of(served)):
         listed = served("runs", "list")
         assert listed.returncode == 0, listed.stderr
+        assert "in MLflow" not in listed.stdout, "all are"
         assert_all_arrived_once(served, num_trials=3)
         assert "3 trials: 3 done" in served(*COMMAND, "--artifacts", "none").stdout
         assert len(served.runs()) == 3

@@ -143,7 +143,7 @@ def test_a_longer_trial_that_goes_on_after_a_shorter_one_is_the_longer_one_to_th
     assert after[0].num_epochs == 2
     record = Record.of([*before, *after])
     assert [machine.hostname for machine in record.machines] == ["elsewhere", after[0].machine.hostname]
-    assert record.notes == (f"epochs 1 to 2 are those of {short_job.spec.id[:12]}, which finished",)
+    assert record.notes == (f"epochs 1 to 2 are those of the finished trial with the spec id {short_job.spec.id[:12]}",)
     assert [values([event]) for event in before[2:]] == [[value] for value in values(whole)[: max(0, kept - 2)]]
     assert values(after) == values(whole)
     finished, expected = after[-1], whole[-1]
