@@ -47,6 +47,4 @@ def test_trials_that_wait_for_a_store_at_another_address_are_noted(workdir: Path
     assert "1 trial waits for the tracking store http://old.example:5000" in " ".join(done.stderr.split())
     assert "MLFLOW_TRACKING_URI=http://old.example:5000" in done.stderr
     journal.set_delivered({})
-    again = CliRunner().invoke(make_app(), ["runs", "list"])
-    assert "wait for" not in again.stderr
-    assert "in MLflow" not in again.stdout, "all are"
+    assert "wait for" not in CliRunner().invoke(make_app(), ["runs", "list"]).stderr
