@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from benchbench.compare.guessing import guessing, is_better_than_guessing
 from benchbench.compare.images import records_by_dataset
 from benchbench.compare.metric_values import PER_EPOCH, with_first_epoch_only
+from benchbench.config.design import MIN_SEEDS
 from benchbench.config.kinds import KINDS
+from benchbench.config.values import value_text
 from benchbench.errors import counted
 
 if TYPE_CHECKING:
@@ -68,6 +71,22 @@ def late_baseline_warnings(comparison: Comparison) -> tuple[str, ...]:
     text = (
         f"the baseline was named after the trials ran and has the {which} {metric} of {len(known)} rows, which is"
         " partly luck: differences from it look larger than they are"
+    )
+    return (text,)
+
+
+def few_seeds_of_baseline(comparison: Comparison) -> tuple[str, ...]:
+    """Return a warning if only the baseline has too few seeds for verdicts, and others could be compared without it."""
+    baseline = comparison.baseline
+    of_baseline = baseline.statuses.get("finished", 0)
+    enough = [row for row in comparison.rows if row.statuses.get("finished", 0) >= MIN_SEEDS]
+    if of_baseline >= MIN_SEEDS or len(enough) < 2:  # noqa: PLR2004 - a baseline, and one to compare with it
+        return ()
+    pairs = (f"{key}={value_text(value)}" for key, value in enough[0].where.items())
+    other = " ".join(f"--baseline {shlex.quote(pair)}" for pair in pairs)
+    text = (
+        f"the baseline {baseline.display_name} has {counted(of_baseline, 'finished trial')}, too few for a verdict:"
+        f" {other} names another, and --grid FILE compares the trials of one grid"
     )
     return (text,)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchbench.compare import against_published, compare_datasets, compare_populations, compare_predictions
-from benchbench.compare.caveats import late_baseline_warnings
+from benchbench.compare.caveats import few_seeds_of_baseline, late_baseline_warnings
 from benchbench.compare.configurations import one_per_trial
 from benchbench.compare.groups import num_configurations, with_comparisons
 from benchbench.compare.metric_values import find_metrics, values_of
@@ -138,7 +138,8 @@ def _with_warnings_of_study(comparison: Comparison, asked: StudyRecords) -> Comp
     """Return a comparison with what its study warns of, and if its baseline was named when the results were known."""
     study = asked.study
     late = late_baseline_warnings(comparison) if asked.question.baseline != study.question.baseline else ()
-    return replace(comparison, warnings=(*comparison.warnings, *study.warnings, *late))
+    few = few_seeds_of_baseline(comparison)
+    return replace(comparison, warnings=(*few, *comparison.warnings, *study.warnings, *late))
 
 
 def compare_over_datasets(

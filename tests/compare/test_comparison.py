@@ -12,7 +12,7 @@ from support.made_records import configuration, ended, events, made, spec
 
 from benchbench.compare import compare_records
 from benchbench.compare.answer import answer
-from benchbench.compare.caveats import late_baseline_warnings
+from benchbench.compare.caveats import few_seeds_of_baseline, late_baseline_warnings
 from benchbench.compare.formatting import mean, value
 from benchbench.compare.metric_values import Target
 from benchbench.errors import SpecError
@@ -204,6 +204,19 @@ def test_the_best_row_as_a_baseline_named_late_is_pointed_out() -> None:
         found = late_baseline_warnings(compare_records(records, question(baseline={"optimizer.lr": lr})))
         assert [which in warning for warning in found] == ([True] if which else [])
     assert late_baseline_warnings(compare_records(records[:6])) == ()
+
+
+def test_a_baseline_that_alone_has_too_few_seeds_is_told_how_to_be_replaced() -> None:
+    lone, *others = (
+        configuration(0.1, [0.5]),
+        configuration(0.2, [0.6, 0.61, 0.62]),
+        configuration(0.3, [0.7, 0.71, 0.72]),
+    )
+    (warning,) = few_seeds_of_baseline(compare_records([*lone, *others[0], *others[1]]))
+    assert "the baseline optimizer.lr=0.1 has 1 finished trial, too few for a verdict" in warning
+    assert "--baseline optimizer.lr=0.2 names another, and --grid FILE" in warning
+    assert few_seeds_of_baseline(compare_records([*lone, *others[0]])) == (), "there is no other pair"
+    assert few_seeds_of_baseline(compare_records([*others[0], *others[1], *lone])) == ()
 
 
 def test_other_code_data_and_versions_are_pointed_out() -> None:
