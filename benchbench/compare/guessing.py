@@ -53,6 +53,12 @@ def best_guess(record: Record) -> float:
     return _best_guess(_num_images(record), chance(record))
 
 
+def least_by_luck(record: Record, expected: float) -> float:
+    """Return the accuracy that 99 of 100 models of this expected accuracy reach on as many test images."""
+    number = _num_images(record)
+    return float(stats.binom.ppf(1 - GUESSING, number, expected)) / number
+
+
 def predicts_one_class(record: Record) -> bool:
     """Tell whether the model is right about all images of one class, and about no others."""
     accuracies = sorted(record.final.test_accuracy_per_class.values()) if record.final else []

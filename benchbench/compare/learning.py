@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import stats
 
-from benchbench.compare.guessing import accuracy, best_guess, chance, is_better_than_guessing, predicts_one_class
+from benchbench.compare.guessing import (
+    accuracy,
+    best_guess,
+    chance,
+    is_better_than_guessing,
+    least_by_luck,
+    predicts_one_class,
+)
 from benchbench.compare.images import records_by_dataset
 from benchbench.compare.intervals import wilson
 
@@ -66,8 +73,9 @@ def not_learned(records: Sequence[Record]) -> frozenset[str]:
 
     Such a trial predicts a single class, or its :func:`~benchbench.compare.guessing.accuracy` is near chance,
     1 / classes: within what 99 of 100 guesses reach on as many images, but no less than a tenth and no more than a
-    quarter of the way to the median of the trials on the same dataset that are beyond that. If no trial on any dataset
-    is, only those that predict a single class are returned.
+    quarter of the way to the median of the trials on the same dataset that are beyond that. It is also below what 99 of
+    100 models as good as that median reach: with few test images, a trial that learned may be near chance by bad luck.
+    If no trial on any dataset is better than guessing, only those that predict a single class are returned.
     """
     finished = [record for record in records if record.status == "finished" and record.final]
     if criterion_of(finished) != "learned":
@@ -87,11 +95,16 @@ def _at_chance(records: Sequence[Record]) -> Iterable[str]:
     beyond = [gains[record.attempt] for record in records if is_better_than_guessing(record)]
     if not beyond:
         return [record.attempt for record in records]
-    low, high = (fraction * float(np.median(beyond)) for fraction in NEAR_CHANCE)
+    median = float(np.median(beyond))
+    low, high = (fraction * median for fraction in NEAR_CHANCE)
     return [
         record.attempt
         for record in records
-        if gains[record.attempt] <= np.clip(guesses[record.attempt], low, high) or predicts_one_class(record)
+        if predicts_one_class(record)
+        or (
+            gains[record.attempt] <= np.clip(guesses[record.attempt], low, high)
+            and accuracy(record) < least_by_luck(record, chance(record) + median)
+        )
     ]
 
 

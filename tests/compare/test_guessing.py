@@ -41,12 +41,17 @@ def of_one_class(seed: int, accuracy: float, *, lr: float = LOW) -> Record:
     return of_classes(seed, accuracy, [1, 0, 0], lr=lr)
 
 
+def with_test_images(record: Record, num_images: int) -> Record:
+    """Return a trial as if it had so many test images."""
+    splits = record.data.splits | {"test": replace(record.data.splits["test"], num_images=num_images)}
+    return replace(record, data=replace(record.data, splits=splits))
+
+
 @pytest.mark.parametrize(("num_images", "num_classes"), [(1, 2), (18, 3), (1000, 10), (10_000, 200)])
 def test_the_best_guess_is_the_quantile_of_the_binomial_distribution(num_images: int, num_classes: int) -> None:
-    record = made(spec())
-    splits = record.data.splits | {"test": replace(record.data.splits["test"], num_images=num_images)}
+    record = with_test_images(made(spec()), num_images)
     classes = tuple(map(str, range(num_classes)))
-    record = replace(record, data=replace(record.data, splits=splits, class_names=classes))
+    record = replace(record, data=replace(record.data, class_names=classes))
     assert best_guess(record) == stats.binom.ppf(0.99, num_images, 1 / num_classes) / num_images
 
 
@@ -110,3 +115,15 @@ def test_trials_on_a_dataset_of_guesses_did_not_learn_if_those_on_another_did() 
     guesses = [made(replace(spec(seed), dataset=other), accuracy) for seed, accuracy in enumerate([0.4, 0.42, 0.38])]
     rows = compare_records([*configuration(LOW, [0.7, 0.72, 0.71]), *guesses], question(by=["dataset"])).rows
     assert [row.learning.num_learned for row in rows] == [3, 0]
+
+
+def test_a_seed_that_had_bad_luck_with_few_test_images_counts_as_the_others() -> None:
+    low, high = [9 / 18, 12 / 18, 7 / 18], [8 / 18, 9 / 18, 8 / 18]
+    records = [with_test_images(record, 18) for record in (*configuration(LOW, low), *configuration(HIGH, high))]
+    row = compare_records(records).rows[1]
+    cell = row.cells["test_accuracy"]
+    assert (row.learning.num_learned, row.learning.others) == (3, {})
+    assert cell.verdict.kind == "not distinguishable"
+    assert cell.summary.n == 3
+    unlucky = [with_test_images(record, 18) for record in configuration(LOW, [12 / 18, 13 / 18, 6 / 18])]
+    assert compare_records(unlucky).rows[0].learning.others == {"at chance": 1}, "luck does not explain that"
