@@ -176,7 +176,8 @@ def _records_of_grid(study: Study, records: Sequence[Record], note: Callable[[st
     if here.num_missing == len(study.trials):
         raise SpecError(
             f"none of the {len(records)} trials of {study.experiment!r} is one of the grid's",
-            hint="those that ran with --set or --precision differ from the file: compare them without --grid",
+            hint=f"bench grid {study.file} runs them\n"
+            "those that ran with --set or --precision differ from the file: compare them without --grid",
         )
     if not study.question.baseline and here.lacks_first_configuration:
         note("the first configuration of the grid has no trial here, so another one is the baseline")

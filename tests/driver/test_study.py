@@ -24,6 +24,7 @@ def test_a_grid_none_of_whose_trials_is_there_says_so(tmp_path: Path, empty_data
     (tmp_path / "grid.toml").write_text('name = "g"\nmodel = "alexnet"\ndataset = "digits"\n', encoding="utf-8")
     with pytest.raises(SpecError, match="none of the 1 trials of 'bench' is one of the grid's") as caught:
         find_records(Study.of_experiment("bench", tmp_path / "grid.toml"), lambda _: None)
+    assert f"bench grid {tmp_path / 'grid.toml'} runs them" in caught.value.hint
     assert "without --grid" in caught.value.hint
 
 
