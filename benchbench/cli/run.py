@@ -245,9 +245,9 @@ def per_class_table(record: Record) -> Table:
     from rich.text import Text
 
     assert record.final is not None  # noqa: S101 - asked for finished trials only
-    table = Table(title="test accuracy per class", title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column("class")
-    table.add_column("accuracy", justify="right")
+    table.add_column("test accuracy", justify="right", no_wrap=True)
     table.add_column("")
     for class_name, accuracy in record.final.test_accuracy_per_class.items():
         table.add_row(Text(plain(class_name)), f"{accuracy:.1%}", "#" * round(20 * accuracy))

@@ -545,7 +545,7 @@ def test_classes_of_any_name_reach_every_table(counter: SharedCounter, tmp_path:
         assert {row["class"] for row in csv.DictReader(file)} == set(ODD_CLASSES)
     shown = io.StringIO()
     Console(file=shown, width=200).print(per_class_table(record))
-    assert len(shown.getvalue().splitlines()) == len(ODD_CLASSES) + 2
+    assert len(shown.getvalue().splitlines()) == len(ODD_CLASSES) + 1
 
 
 FREEZES = """
