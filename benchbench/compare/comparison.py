@@ -67,7 +67,7 @@ class Row:
         return is_match(spec, self.where) and spec.flat().keys().isdisjoint(self.lacks)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """A table with its verdicts; ``margin`` is in points of accuracy.
 
@@ -95,6 +95,10 @@ class Comparison:
     def __str__(self) -> str:
         """Return the answer, as ``bench compare`` prints it above its tables."""
         return " ".join(answer(self))
+
+    def __repr__(self) -> str:
+        """Return the answer: all fields would fill several screens."""
+        return f"<{self}>"
 
     def _repr_html_(self) -> str:
         """Return the answer for a notebook."""

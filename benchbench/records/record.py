@@ -70,7 +70,7 @@ class MlflowRun:
 
 
 @with_config(ser_json_inf_nan="strings")
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Record:
     """The events of a trial as one value, whether it finished or not.
 
@@ -105,6 +105,10 @@ class Record:
         if self.final is not None:
             return f"{trial}, test accuracy {self.final.test_accuracy:.1%}"
         return f"{trial}, {self.error.message}" if self.error else trial
+
+    def __repr__(self) -> str:
+        """Return the line: all fields would fill a screen."""
+        return f"<{self}>"
 
     def _repr_html_(self) -> str:
         """Return the line for a notebook."""

@@ -12,6 +12,7 @@ def test_a_printed_record_is_a_line_with_its_result() -> None:
     record = made(spec(3), 0.753)
     assert str(record) == "alexnet on squares, seed 3: finished, test accuracy 75.3%"
     assert record._repr_html_() == f"<p>{record}</p>"
+    assert repr(record) == f"<{record}>"
     assert str(ended(spec(3), "killed")) == "alexnet on squares, seed 3: killed"
     failed = Record.of([journals.started(), journals.failed()])
     assert str(failed).startswith("alexnet on squares, seed 7: failed, ")
