@@ -162,8 +162,9 @@ def print_timings(timing: Timing, table: TimedTable) -> None:
 
     method = timing.warmed[0].memory_method
     numbers = ("seconds per epoch", "middle half", "images/s", f"memory, MB ({method})")
-    columns = ("variant", *numbers, f"ratio [{percent(table.confidence)}]")
-    print_table(columns, [_row(timing, row, variant) for variant, row in enumerate(table.rows)], numbers=numbers)
+    ratio = f"ratio [{percent(table.confidence)}]"
+    rows = [_row(timing, row, variant) for variant, row in enumerate(table.rows)]
+    print_table(("variant", *numbers, ratio), rows, numbers=numbers, unbroken=(ratio,))
     for row in table.rows:
         if row.ratio:
             print_lines((row.verdict,), "table")
