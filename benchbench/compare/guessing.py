@@ -50,13 +50,12 @@ def chance(record: Record) -> float:
 
 def best_guess(record: Record) -> float:
     """Return the accuracy that 99 of 100 guesses do not exceed."""
-    return _best_guess(_num_images(record), chance(record))
+    return _quantile(GUESSING, _num_images(record), chance(record))
 
 
 def least_by_luck(record: Record, expected: float) -> float:
     """Return the accuracy that 99 of 100 models of this expected accuracy reach on as many test images."""
-    number = _num_images(record)
-    return float(stats.binom.ppf(1 - GUESSING, number, expected)) / number
+    return _quantile(1 - GUESSING, _num_images(record), expected)
 
 
 def predicts_one_class(record: Record) -> bool:
@@ -66,8 +65,8 @@ def predicts_one_class(record: Record) -> bool:
 
 
 @lru_cache
-def _best_guess(num_images: int, chance: float) -> float:
-    return float(stats.binom.ppf(GUESSING, num_images, chance)) / num_images
+def _quantile(probability: float, num_images: int, accuracy: float) -> float:
+    return float(stats.binom.ppf(probability, num_images, accuracy)) / num_images
 
 
 def _num_images(record: Record) -> int:

@@ -8,7 +8,7 @@ are counted and compared instead.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -71,16 +71,18 @@ class Learning:
 def not_learned(records: Sequence[Record]) -> frozenset[str]:
     """Return the attempts of the finished trials that are no better than guessing.
 
-    Such a trial predicts a single class, or its :func:`~benchbench.compare.guessing.accuracy` is near chance,
-    1 / classes: within what 99 of 100 guesses reach on as many images, but no less than a tenth and no more than a
-    quarter of the way to the median of the trials on the same dataset that are beyond that. It is also below what 99 of
-    100 models as good as that median reach: with few test images, a trial that learned may be near chance by bad luck.
-    If no trial on any dataset is better than guessing, only those that predict a single class are returned.
+    Such a trial predicts a single class, or its :func:`~benchbench.compare.guessing.accuracy` is near chance, 1 /
+    classes: within what 99 of 100 guesses reach on as many images, but no less than a tenth and no more than a quarter
+    of the way to the median of the trials on the same dataset, with as many classes, that are beyond that. It is also
+    below what 99 of 100 models as good as that median reach: with few test images, a trial that learned may be near
+    chance by bad luck. If no trial on any dataset is better than guessing, only those that predict a single class are
+    returned.
     """
     finished = [record for record in records if record.status == "finished" and record.final]
     if criterion_of(finished) != "learned":
         return frozenset(record.attempt for record in finished if predicts_one_class(record))
-    return frozenset(attempt for group in records_by_dataset(finished).values() for attempt in _at_chance(group))
+    groups = [group for of_name in records_by_dataset(finished).values() for group in _by_chance(of_name)]
+    return frozenset(attempt for group in groups for attempt in _at_chance(group))
 
 
 def criterion_of(records: Iterable[Record]) -> Criterion:
@@ -89,7 +91,16 @@ def criterion_of(records: Iterable[Record]) -> Criterion:
     return "learned" if any(map(is_better_than_guessing, finished)) else "predicted several classes"
 
 
+def _by_chance(records: Iterable[Record]) -> Iterable[list[Record]]:
+    """Return trials by the number of their classes, which a parameter of a dataset may choose."""
+    groups: dict[float, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[chance(record)].append(record)
+    return groups.values()
+
+
 def _at_chance(records: Sequence[Record]) -> Iterable[str]:
+    """Return which of these trials, which have one dataset and number of classes, are at chance."""
     gains = {record.attempt: accuracy(record) - chance(record) for record in records}
     guesses = {record.attempt: best_guess(record) - chance(record) for record in records}
     beyond = [gains[record.attempt] for record in records if is_better_than_guessing(record)]

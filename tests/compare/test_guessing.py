@@ -122,8 +122,19 @@ def test_a_seed_that_had_bad_luck_with_few_test_images_counts_as_the_others() ->
     records = [with_test_images(record, 18) for record in (*configuration(LOW, low), *configuration(HIGH, high))]
     row = compare_records(records).rows[1]
     cell = row.cells["test_accuracy"]
-    assert (row.learning.num_learned, row.learning.others) == (3, {})
+    assert [each.learning.others for each in compare_records(records).rows] == [{}, {}]
+    assert cell.contrast is not None
+    assert cell.contrast.n == (3, 3)
     assert cell.verdict.kind == "not distinguishable"
-    assert cell.summary.n == 3
     unlucky = [with_test_images(record, 18) for record in configuration(LOW, [12 / 18, 13 / 18, 6 / 18])]
     assert compare_records(unlucky).rows[0].learning.others == {"at chance": 1}, "luck does not explain that"
+
+
+def test_trials_on_another_number_of_classes_are_judged_by_themselves() -> None:
+    good = configuration(LOW, [0.95, 0.96, 0.97])
+    stuck = [
+        replace(record, data=replace(record.data, class_names=record.data.class_names[:2]))
+        for record in configuration(HIGH, [0.5, 0.5, 0.5])
+    ]
+    rows = compare_records([with_test_images(record, 1000) for record in (*good, *stuck)]).rows
+    assert [row.learning.others for row in rows] == [{}, {"at chance": 3}]
