@@ -143,13 +143,15 @@ class _Running:
     deaths: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     num_resumed: dict[str, int] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    """The attempts that this call has begun or resumed, in which no other call can have a part."""
 
     def choose_next(self, num_next: int) -> None:
         """Take trials that another call has finished, or trains now, out of the next ones that wait."""
         position = 0
         while position < min(num_next, len(self.waiting)):
             job = self.waiting[position]
-            if self._has_begun_here(job):  # and has to be ended here
+            if job.attempt in self.begun:  # and has to be ended here
                 position += 1
             elif self._pass_over_if_finished(job):
                 del self.waiting[position]
@@ -173,10 +175,6 @@ class _Running:
                 (self.deferred if self._is_trained_elsewhere(job) else self.waiting).append(job)
             if self.deferred and not self.waiting:
                 time.sleep(POLL_SECONDS)
-
-    def _has_begun_here(self, job: TrialJob) -> bool:
-        """Tell whether a job that waits is a trial of this call whose worker was killed after its beginning."""
-        return job.attempt in self.deaths and _journal(job).exists()
 
     def _pass_over_if_finished(self, job: TrialJob) -> bool:
         """Take over the outcome of a trial that another call has finished; tell whether it has."""
@@ -212,13 +210,13 @@ class _Running:
                 assert_never(message)
 
     def _hear_of_refusal(self, job: TrialJob, refused: Refused) -> None:
-        if self.drive.others is not None and not self._has_begun_here(job):
+        if self.drive.others is not None and job.attempt not in self.begun:
             if self._pass_over_if_finished(job):
                 return
             if isinstance(refused.error, RunningElsewhereError):
                 self.deferred.append(job)
                 return
-        record = self._record(job, _journal(job)) if self.deaths.get(job.attempt) else None
+        record = self._record(job, _journal(job)) if job.attempt in self.begun else None
         if record is None or record.status != "running":
             self.outcomes.append(TrialOutcome(job, error=refused.error))
             return
@@ -229,11 +227,11 @@ class _Running:
 
     def _hear_of_death(self, job: TrialJob, death: Died) -> None:
         self.deaths[job.attempt] = self.deaths.get(job.attempt, 0) + 1
-        has_started = _journal(job).exists()
+        has_begun = job.attempt in self.begun
         if not self.interrupts.count and self.deaths[job.attempt] <= self.drive.retries:
             self.drive.watcher.note(f"{death.reason}; the trial is tried once more")
-            self.waiting.append(replace(job, resume=has_started))
-        elif has_started:
+            self.waiting.append(replace(job, resume=has_begun or job.resume))
+        elif has_begun:
             self._hear_event(job, _last_event(death, num_interrupts=self.interrupts.count))
         else:
             text = "stopped before the trial began" if death.is_requested else death.reason
@@ -244,7 +242,7 @@ class _Running:
         self.deferred.clear()
         while self.waiting:
             job = self.waiting.popleft()
-            if self.deaths.get(job.attempt) and _journal(job).exists():
+            if job.attempt in self.begun:
                 message = "its worker was killed by the system, and the call ended before the trial was retried"
                 error = Error(kind=WorkerDiedError.__name__, message=message)
                 self._hear_event(job, Failed(status="killed" if self.interrupts.count else "failed", error=error))
@@ -262,6 +260,7 @@ class _Running:
         if isinstance(event, Resumed):
             self.num_resumed[job.attempt] = event.num_epochs
         if isinstance(event, Started | Resumed):
+            self.begun.add(job.attempt)
             varied = self.drive.varied.get(job.attempt, "")
             continued = job.continues.spec_id if job.continues else ""
             journal.set_claim(replace(self.drive.claim, varied=varied, continued_spec_id=continued))

@@ -236,6 +236,22 @@ def test_a_trial_whose_worker_died_before_it_began_is_not_trained_if_another_cal
     assert not Journal(tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_resumed_trial_whose_worker_died_before_it_went_on_is_left_to_the_call_that_trains_it(
+    tmp_path: Path, retries: int
+) -> None:
+    (job,) = jobs(tmp_path, "b")
+    theirs = Journal(tmp_path / "b")
+    for event in (journals.started("b"), journals.epoch(1), journals.failed(status="killed"), journals.resumed(1)):
+        theirs.append(event)
+    before = (tmp_path / "b" / "events.jsonl").read_text(encoding="utf-8")
+    error = RunningElsewhereError("this trial is already running in another process")
+    said = (Died("killed"), Refused(Error(**error.to_json())))
+    (outcome,) = drive(retries=retries).run([replace(job, resume=True)], Told(*said[: retries + 1])).outcomes
+    assert outcome.status == "refused"
+    assert (tmp_path / "b" / "events.jsonl").read_text(encoding="utf-8") == before
+
+
 def test_a_trial_that_is_asked_for_again_while_another_call_trains_it_is_refused(tmp_path: Path) -> None:
     (outcome,) = drive().run(jobs(tmp_path, "a"), Locked()).outcomes
     assert outcome.status == "refused"
