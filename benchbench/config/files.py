@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,22 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
-        hint = 'texts need quotes, such as "adam"' if str(error).startswith("Invalid value") else ""
-        raise SpecError(f"{path}: {error}", hint=hint) from None
+        raise SpecError(f"{path}: {error}", hint=_hint_on_value(read_text(path), str(error))) from None
     if "plugins" in table:
         table["plugins"] = [str(path.parent / file) for file in _plugin_paths(table["plugins"], path)]
     return table
+
+
+def _hint_on_value(text: str, message: str) -> str:
+    """Return a hint on what may have been meant by a bare word, if the error is about one."""
+    match = re.fullmatch(r"Invalid value \(at line (\d+), column (\d+)\)", message)
+    line = text.splitlines()[int(match[1]) - 1] if match else ""
+    word = re.match(r"[A-Za-z]\w*", line[int(match[2]) - 1 :]) if match else None
+    if word is None:
+        return ""
+    if word[0] in ("True", "False"):
+        return f"write {word[0].lower()}"
+    return f'texts need quotes: "{word[0].lower() if word[0] == "None" else word[0]}"'
 
 
 def _plugin_paths(value: object, path: Path) -> list[str]:

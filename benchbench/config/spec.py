@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 import tomli_w
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
@@ -25,7 +25,8 @@ from benchbench.config.validation import (
     describe_validation,
     refuse_unknown_keys,
 )
-from benchbench.errors import SpecError, closest
+from benchbench.config.values import value_text
+from benchbench.errors import SpecError, closest, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,10 +59,10 @@ class PluginDraft(Table):
                 details = error.errors(include_url=False)
                 raise SpecError(describe_errors(details, name_of=lambda loc: f"{kind}.{loc[1]}")) from None
         usage = f'{kind} = "NAME"  or  {kind} = {{ name = "NAME", PARAMETER = VALUE }}'
-        axis = f"to try each of them: {kind} = {{ grid = {json.dumps(value, default=str)} }}"
+        axis = f"to try each of them: {kind} = {{ grid = {value_text(cast('JsonValue', value))} }}"
         raise SpecError(
             f"{kind} must be a name or a table with a name, not {value!r}",
-            hint=axis if isinstance(value, list) else usage,
+            hint=axis if value and isinstance(value, list) else usage,
         )
 
     def with_default(self, name: str) -> Self:
@@ -253,7 +254,10 @@ def _no_setting(text: str) -> SpecError:
     key, _, value = text.partition("=")
     hint = "such as --set model.dropout=0.3"
     if key in SCALARS:
-        hint = f"it has an option of its own: --{key.replace('_', '-')} {value}"
+        option = key.replace("_", "-")
+        hint = f"it is no parameter of a plugin: --{option} of bench run sets it, or {key} in a grid file"
+    elif key in KINDS and value:
+        hint = f"--set is for parameters of the {key}: bench run --help says how to choose another"
     elif value and "." not in key:
-        hint = f"say whose parameter it is, such as --set dataset.image_size=64 or --set model.{key}={value}"
+        hint = f"name the kind of plugin that has it: --set KIND.{key}={value}, KIND being {listed(KINDS, len(KINDS))}"
     return SpecError(f"--set {text!r} is not KIND.PARAM=VALUE", hint=hint)

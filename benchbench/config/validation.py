@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from benchbench.config.values import value_text
 from benchbench.errors import SpecError, closest
 
 if TYPE_CHECKING:
@@ -71,11 +72,10 @@ def describe_validation(error: ValidationError) -> str:
 def axis_hint(details: Iterable[ErrorDetails]) -> str:
     """Return how a grid file asks for several values, if a list or a table stands where one value belongs."""
     for item in details:
-        takes_one = item["type"].endswith(("_type", "literal_error")) and item["type"] not in _MANY
-        if takes_one and isinstance(item["input"], list):
-            return f"to try each of them: {{ grid = {json.dumps(item['input'], default=str)} }}"
-        if takes_one and isinstance(item["input"], dict):
-            return "several values to try: { grid = [...] }"
+        is_one = len(item["loc"]) == 1 and item["type"].endswith(("_type", "literal_error"))
+        if is_one and item["type"] not in _MANY and isinstance(item["input"], list | dict):
+            values = value_text(item["input"]) if isinstance(item["input"], list) else "[...]"
+            return f"to try several values in a grid file: {key_of(item['loc'])} = {{ grid = {values} }}"
     return ""
 
 

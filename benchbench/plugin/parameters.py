@@ -172,7 +172,7 @@ def _field_errors(error: Exception, *, besides: Mapping[str, str]) -> list[Error
 def _complaint(cls: type[Plugin], details: Iterable[ErrorDetails], texts: Mapping[str, str] | None = None) -> SpecError:
     """Return one error for all complaints: ``optimizer.lr must be greater than 0, not -1``."""
     details = list(details)
-    hints = (axis_hint(details), f"limits and defaults: bench show {cls.kind} {cls.name}")
+    hints = ("" if texts else axis_hint(details), f"limits and defaults: bench show {cls.kind} {cls.name}")
     return SpecError(
         describe_errors(details, name_of=partial(_name_of, cls), typed=texts), hint="\n".join(filter(None, hints))
     )

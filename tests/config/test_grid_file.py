@@ -233,10 +233,11 @@ def test_values_of_the_command_line_replace_those_of_the_file(grid: Callable[...
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("epochs = [1, 2]", "to try each of them: { grid = [1, 2] }"),
-        ('precision = ["fp32", "bf16"]', 'to try each of them: { grid = ["fp32", "bf16"] }'),
-        ("epochs = { gird = [1, 2] }", "several values to try: { grid = [...] }"),
+        ("epochs = [1, 2]", "to try several values in a grid file: epochs = { grid = [1, 2] }"),
+        ('select = ["last", "x"]', 'to try several values in a grid file: select = { grid = ["last", "x"] }'),
+        ("epochs = { gird = [1, 2] }", "to try several values in a grid file: epochs = { grid = [...] }"),
         ('loss = ["bce", "cross_entropy"]', 'to try each of them: loss = { grid = ["bce", "cross_entropy"] }'),
+        ('loss = [{ name = "bce" }, "x"]', 'to try each of them: loss = { grid = [{name = "bce"}, "x"] }'),
         ("epochs = 0", ""),
     ],
 )
@@ -252,7 +253,10 @@ def test_a_list_where_one_value_belongs_is_told_how_to_become_an_axis(
     ("text", "hint"),
     [
         ('data = "photos"', "--data PATH says where the images are, or BENCH_DATA"),
-        ("loss = bce", 'texts need quotes, such as "adam"'),
+        ("loss = bce", 'texts need quotes: "bce"'),
+        ("epochs = None", 'texts need quotes: "none"'),
+        ("epochs = True", "write true"),
+        ("epochs = .5", ""),
     ],
 )
 def test_what_newcomers_write_into_a_grid_file_is_told_the_way_out(

@@ -11,6 +11,7 @@ from support.grid_files import BASIS
 
 from benchbench.config.grid_checks import check_grid
 from benchbench.config.grid_file import GridFile, load
+from benchbench.config.kinds import KINDS
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 
@@ -198,8 +199,15 @@ def test_a_setting_of_another_form_is_refused(grid: Callable[..., GridFile], set
 @pytest.mark.parametrize(
     ("setting", "hint"),
     [
-        ("batch_size=64", "it has an option of its own: --batch-size 64"),
-        ("width=64", "say whose parameter it is, such as --set dataset.image_size=64 or --set model.width=64"),
+        (
+            "batch_size=64",
+            "it is no parameter of a plugin: --batch-size of bench run sets it, or batch_size in a grid file",
+        ),
+        (
+            "width=64",
+            f"name the kind of plugin that has it: --set KIND.width=64, KIND being {', '.join(KINDS)}",
+        ),
+        ("model=alexnet", "--set is for parameters of the model: bench run --help says how to choose another"),
         ("model.dropout", "such as --set model.dropout=0.3"),
     ],
 )
