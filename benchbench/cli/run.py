@@ -19,8 +19,11 @@ from benchbench.records.artifact_files import kept_at
 from benchbench.records.tracebacks import is_debugging
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from benchbench.records.events import Times
     from benchbench.records.record import Record
@@ -195,8 +198,9 @@ def show_end(record: Record, console: Console) -> None:
         if not is_better_than_guessing(record):
             console.print(
                 f"the test accuracy is not clearly better than guessing, {guessing(record)}:"
-                " train longer, check the images, or test on more of them" + _or_check_the_model(record)
+                " train longer, check the images, or test on more of them"
             )
+            console.print(*_check_of_model(record), sep="", end="", soft_wrap=True)
     if record.times is not None:
         console.print(times_line(record.times))
     for note in record.notes:
@@ -211,13 +215,15 @@ def show_end(record: Record, console: Console) -> None:
         console.print(Text(how_to_open(record.mlflow)), soft_wrap=True)
 
 
-def _or_check_the_model(record: Record) -> str:
-    """Return the command that checks the model, if it is a plugin of the user's own."""
+def _check_of_model(record: Record) -> Iterator[Text]:
+    """Yield a line with the command that checks the model, if it is a plugin of the user's own."""
+    from rich.text import Text
+
     origin = record.plugin_origins["model"]
     if is_shipped(origin):
-        return ""
+        return
     checked = origin if is_file(origin) else record.spec.model.name
-    return f"; or look for mistakes in the model: bench plugin check {shlex.quote(checked)}"
+    yield Text(f"  or look for mistakes in the model: bench plugin check {shlex.quote(plain(checked))}\n")
 
 
 def show_next_commands(
