@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from benchbench.errors import counted
-from benchbench.records.events import rank
+from benchbench.records.events import WORST_RANK, rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +37,9 @@ def headline(record: Record) -> str:
 
 def epoch_line(epoch: Epoch, record: Record) -> str:
     """Return one line of losses and accuracies; ``*`` marks the best epoch so far by validation."""
-    ranks = [rank(each.val_accuracy, each.val_loss) for each in record.epochs if each.is_finite]
-    best = epoch.is_finite and rank(epoch.val_accuracy, epoch.val_loss) >= max(ranks)
+    before = [each for each in record.epochs[: epoch.epoch - 1] if each.is_finite]
+    highest = max((rank(each.val_accuracy, each.val_loss) for each in before), default=WORST_RANK)
+    best = epoch.is_finite and rank(epoch.val_accuracy, epoch.val_loss) > highest
     width = len(str(record.spec.epochs))
     return (
         f"epoch {epoch.epoch:{width}}/{record.spec.epochs}"
@@ -52,7 +53,9 @@ def starting_note(event: Started | Resumed, record: Record) -> str:
     """Return a note on a trial that starts or resumes; usually empty for one that starts."""
     if event.event == "resumed":
         again = _trained_again(event.num_epochs + 1, len(record.epochs))
-        begin = f"resuming after epoch {event.num_epochs}" if event.num_epochs else "starting over: no checkpoint yet"
+        begin = f"resuming after epoch {event.num_epochs}" if event.num_epochs else "starting over"
+        if not (event.num_epochs or event.note):
+            begin += ": no checkpoint yet"
         return "; ".join(filter(None, (begin, again, event.note)))
     skipped, dropped = event.data.skipped, event.acceleration.get("dropped", "")
     notes = (

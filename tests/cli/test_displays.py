@@ -138,6 +138,10 @@ def test_a_trial_without_a_checkpoint_starts_over() -> None:
     expected = "starting over: no checkpoint yet; epochs 1 to 2 are trained again"
     assert starting_note(journals.resumed(0), record) == expected
     assert starting_note(journals.resumed(0), Record.of([journals.started()])) == "starting over: no checkpoint yet"
+    damaged = replace(journals.resumed(0), note="the checkpoint is damaged")
+    assert starting_note(damaged, record) == (
+        "starting over; epochs 1 to 2 are trained again; the checkpoint is damaged"
+    )
 
 
 def test_of_epochs_of_one_accuracy_the_star_stays_with_the_lower_loss() -> None:
