@@ -56,7 +56,7 @@ class ImageFolder(ImageFiles, name="imagefolder"):
 
     def load(self, root: Path) -> bb.Splits:
         """Return the images at ``root``, a folder or a zip archive, in the order of their classes and names."""
-        if root.is_file() and root.name.endswith(TAR_SUFFIXES):
+        if root.is_file() and root.name.lower().endswith(TAR_SUFFIXES):
             raise bb.DataError(f"{root} is a tar archive, which cannot be read directly", hint="unpack it")
         if not root.exists():
             raise bb.DataError(f"no --data is given, and no images are at {root}: it does not exist", hint=LAYOUT_HINT)

@@ -70,6 +70,11 @@ class Files(Protocol):
         """Return a file's bytes, or raise :class:`~benchbench.errors.DataError` naming it."""
 
 
+def _begins_like_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
 @contextmanager
 def open_files(path: Path, *, max_file_bytes: int) -> Iterator[Files]:
     """Open a zip or tar archive, or a folder. A file of more than ``max_file_bytes`` is refused when it is read.
@@ -79,18 +84,19 @@ def open_files(path: Path, *, max_file_bytes: int) -> Iterator[Files]:
     if path.is_dir():
         yield _FolderFiles(path, max_file_bytes=max_file_bytes)
         return
-    if path.name.endswith(TAR_SUFFIXES):
+    if path.name.lower().endswith(TAR_SUFFIXES):
         with _opened_tar(path) as tar:
             yield _TarFiles(path, tar, max_file_bytes=max_file_bytes)
         return
     try:
         archive = zipfile.ZipFile(path)
     except ZIP_ERRORS as error:
-        is_other = path.name.endswith(OTHER_ARCHIVES)
-        if not is_other and path.suffix.lower() != ".zip":
+        if isinstance(error, OSError):
+            raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        is_other = path.name.lower().endswith(OTHER_ARCHIVES)
+        if not is_other and path.suffix.lower() != ".zip" and not _begins_like_zip(path):
             raise DataError(
-                f"{path} is neither a folder nor an archive",
-                hint="name the folder of the images, or a zip or tar archive",
+                f"{path} is neither a folder nor an archive", hint="name the folder of the images, or a zip archive"
             ) from None
         raise DataError(
             f"{path} is not a complete zip archive: {error}",

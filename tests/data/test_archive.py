@@ -85,6 +85,13 @@ def test_a_single_image_is_no_archive(tmp_path: Path) -> None:
     assert "name the folder of the images" in caught.value.hint
 
 
+def test_an_archive_without_a_suffix_that_was_cut_short_is_one_nevertheless(tmp_path: Path) -> None:
+    archive = zip_with(tmp_path, "a/one").rename(tmp_path / "download")
+    archive.write_bytes(archive.read_bytes()[:-30])
+    with pytest.raises(DataError, match="is not a complete zip archive"), open_files(archive, max_file_bytes=10):
+        pass
+
+
 def test_a_member_whose_bytes_changed_is_named(tmp_path: Path) -> None:
     archive = zip_with(tmp_path, "a/one", "a/two")
     archive.write_bytes(archive.read_bytes().replace(b"0123456789", b"0123456780", 1))
