@@ -15,7 +15,6 @@ from benchbench.errors import SpecError, plain
 
 if TYPE_CHECKING:
     from benchbench.driver.grid_result import GridResult, Trial
-    from benchbench.records.events import Rank
 
 
 def register(app: typer.Typer) -> None:
@@ -143,15 +142,15 @@ def grid(  # noqa: PLR0913 - one argument for each option, as typer wants it
 def show_trials(result: GridResult) -> None:
     """Print a row for each trial of this call; the best by validation is marked ``*``."""
     from benchbench.cli.output import print_table
+    from benchbench.records.record import best
 
     trials = [trial for trial in result.trials if trial.is_new]
-    finals = [trial.record.final for trial in trials if trial.record and trial.record.final]
-    best = max((final.rank for final in finals), default=None)
+    top = best(trial.record for trial in trials if trial.record)
     if trials:
         numbers = ("val accuracy", "test accuracy", "time")
-        rows = [_row(trial, result.varying, best) for trial in trials]
+        rows = [_row(trial, result.varying, is_best=top is not None and trial.record is top) for trial in trials]
         print_table((*result.varying, "status", *numbers), rows, numbers=numbers)
-        if best is not None:
+        if top is not None:
             typer.echo("* best validation accuracy")
     for trial in trials:
         error = trial.error or (trial.record and trial.record.error)
@@ -221,7 +220,7 @@ def to_json(result: GridResult, *, dry_run: bool) -> dict[str, Any]:
     return answer | {"status": result.status, "run_id": run_id, "has_report": result.has_report}
 
 
-def _row(trial: Trial, names: tuple[str, ...], best: Rank | None) -> tuple[str, ...]:
+def _row(trial: Trial, names: tuple[str, ...], *, is_best: bool) -> tuple[str, ...]:
     from benchbench.cli.trial_lines import duration
     from benchbench.config.values import value_text
 
@@ -230,7 +229,7 @@ def _row(trial: Trial, names: tuple[str, ...], best: Rank | None) -> tuple[str, 
     return (
         *(value_text(flat[name]) if name in flat else "" for name in names),
         trial.status,
-        f"{final.val_accuracy:.1%}{'*' if final.rank == best else ' '}" if final else "",
+        f"{final.val_accuracy:.1%}{'*' if is_best else ' '}" if final else "",
         f"{final.test_accuracy:.1%}" if final else "",
         duration(record.times.wall) if record and record.times else "",
     )

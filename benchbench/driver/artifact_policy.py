@@ -93,12 +93,12 @@ class BestTrial:
     def complete(self, journal: Journal) -> None:
         """Complete a trial that has ended, and delete the checkpoint that is not needed any more."""
         self._artifacts.complete(journal)
-        final = journal.record().final
-        if final is None:
+        record = journal.record()
+        if record.status != "finished":
             return
         beaten: Journal | None = journal
-        if final.rank > self._rank:
-            beaten, self._journal, self._rank = self._journal, journal, final.rank
+        if record.rank > self._rank:
+            beaten, self._journal, self._rank = self._journal, journal, record.rank
         if beaten is not None:
             self._artifacts.of_its_call(beaten).drop_checkpoint(beaten)
 
