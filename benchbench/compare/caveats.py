@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from benchbench.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from pydantic import JsonValue
 
     from benchbench.compare.comparison import Comparison
     from benchbench.compare.configurations import Configuration, Keys
@@ -76,19 +79,32 @@ def late_baseline_warnings(comparison: Comparison) -> tuple[str, ...]:
 
 
 def few_seeds_of_baseline(comparison: Comparison) -> tuple[str, ...]:
-    """Return a warning if only the baseline has too few seeds for verdicts, and others could be compared without it."""
+    """Return a warning if only the baseline has too few seeds for verdicts, and others could be compared without it.
+
+    It is not meant for a grid, whose baseline is chosen before its trials run, and some may still run.
+    """
     baseline = comparison.baseline
     of_baseline = baseline.statuses.get("finished", 0)
     enough = [row for row in comparison.rows if row.statuses.get("finished", 0) >= MIN_SEEDS]
-    if of_baseline >= MIN_SEEDS or len(enough) < 2:  # noqa: PLR2004 - a baseline, and one to compare with it
+    if comparison.pooled or of_baseline >= MIN_SEEDS or len(enough) < 2:  # noqa: PLR2004 - one, and its baseline
         return ()
-    pairs = (f"{key}={value_text(value)}" for key, value in enough[0].where.items())
+    pairs = (f"{key}={_typed(value)}" for key, value in enough[0].where.items())
     other = " ".join(f"--baseline {shlex.quote(pair)}" for pair in pairs)
-    text = (
-        f"the baseline {baseline.display_name} has {counted(of_baseline, 'finished trial')}, too few for a verdict:"
-        f" {other} names another, and --grid FILE compares the trials of one grid"
-    )
-    return (text,)
+    ways = "; ".join(filter(None, (other and f"{other} names another", "--grid FILE compares the trials of one grid")))
+    finished = counted(of_baseline, "finished trial")
+    return (f"the baseline {baseline.display_name} has {finished}, too few for a verdict: {ways}",)
+
+
+def _typed(value: JsonValue) -> str:
+    """Return a value as ``--baseline`` reads it: in quotes if a text would be read as something else."""
+    text = value_text(value)
+    if not isinstance(value, str):
+        return text
+    try:
+        json.loads(text)
+    except ValueError:
+        return text
+    return json.dumps(text)
 
 
 def time_warnings(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:

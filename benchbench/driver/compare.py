@@ -138,7 +138,7 @@ def _with_warnings_of_study(comparison: Comparison, asked: StudyRecords) -> Comp
     """Return a comparison with what its study warns of, and if its baseline was named when the results were known."""
     study = asked.study
     late = late_baseline_warnings(comparison) if asked.question.baseline != study.question.baseline else ()
-    few = few_seeds_of_baseline(comparison)
+    few = () if study.trials or study.design else few_seeds_of_baseline(comparison)
     return replace(comparison, warnings=(*few, *comparison.warnings, *study.warnings, *late))
 
 

@@ -214,7 +214,7 @@ def test_a_baseline_that_alone_has_too_few_seeds_is_told_how_to_be_replaced() ->
     )
     (warning,) = few_seeds_of_baseline(compare_records([*lone, *others[0], *others[1]]))
     assert "the baseline optimizer.lr=0.1 has 1 finished trial, too few for a verdict" in warning
-    assert "--baseline optimizer.lr=0.2 names another, and --grid FILE" in warning
+    assert "--baseline optimizer.lr=0.2 names another; --grid FILE" in warning
     assert few_seeds_of_baseline(compare_records([*lone, *others[0]])) == (), "there is no other pair"
     assert few_seeds_of_baseline(compare_records([*others[0], *others[1], *lone])) == ()
 
