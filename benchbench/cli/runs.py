@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="List the trials that were run from this folder.", no_args_is_help=True)
-    group.command("list", short_help="List the trials of an experiment, and their state.")(list_runs)
+    group.command("list", short_help="List the trials of an experiment, and their status.")(list_runs)
     app.add_typer(group, name="runs")
 
 
@@ -27,7 +27,7 @@ def list_runs(
     experiment: options.Experiment = DEFAULT_EXPERIMENT,
     as_json: options.Json = False,
 ) -> None:
-    """List the trials of an experiment: state, progress, when they started, and whether MLflow has their results.
+    """List the trials of an experiment: status, progress, age, and which of them MLflow does not have.
 
     Trials whose process died are marked as killed, and undelivered results are sent if MLflow answers.
     """

@@ -49,7 +49,7 @@ def finish(
     Returns the journals of those trials that are in the plan; they are those of ``call`` now, which has to close them.
     """
     for journal in end_dead():
-        note(f"{journal.shown_id} was interrupted: the process that ran it ended unexpectedly")
+        note(f"{journal.shown_id()} was interrupted: the process that ran it ended unexpectedly")
     store = tracker.wait_open()
     planned = {item.journal.attempt for item in plan if item.journal}
     taken_over, named = [], set()

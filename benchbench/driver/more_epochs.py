@@ -40,7 +40,7 @@ class Shorter:
     def describe(self, item: Resolved) -> str:
         """Say that the longer trial goes on from this one, or why it does not."""
         done, problem = self.record.spec.epochs, self.problem(item)
-        name = self.journal.shown_id
+        name = self.journal.shown_id()
         if problem:
             return f"{name} has the first {done} of {item.spec.epochs} epochs, but all are trained again: {problem}"
         epochs = counted(done, "epoch")

@@ -117,7 +117,7 @@ def _after_shorter(planned: Planned, finished: FinishedTrials) -> Planned:
         return planned
     if begun is not None:
         epochs = counted(shorter.record.spec.epochs, "epoch")
-        why = f"interrupted; continuing after the {epochs} of {shorter.journal.shown_id}"
+        why = f"interrupted; continuing after the {epochs} of {shorter.journal.shown_id()}"
         return replace(planned, why=why, shorter=shorter)
     return replace(planned, why=shorter.describe(planned.resolved), shorter=shorter)
 

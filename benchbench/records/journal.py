@@ -136,10 +136,9 @@ class Journal:
         run = read_state(self.folder / file_names.MLFLOW_RUN, MlflowRun)
         return run and replace(run, tracking_uri=sqlite_addresses.from_state(run.tracking_uri))
 
-    @property
     def shown_id(self) -> str:
-        """The beginning of the id by which a user finds the trial: of its run or, before it has one, of its spec."""
-        run = self.mlflow_run()
+        """Return the beginning of the id by which a user finds the trial: of its run or, without one, of its spec."""
+        run = None if self.is_deleted() else self.mlflow_run()
         return short_id(run.run_id if run else self.record().spec_id)
 
     def ask_for_run(self) -> bool:

@@ -91,11 +91,8 @@ class Builder:
         """Return a note on outputs that stand for no class, such as those of ImageNet; empty if there are none."""
         if num_outputs == self.num_classes:
             return ""
-        others = num_outputs - self.num_classes
-        return (
-            f"the model has {num_outputs} outputs for {counted(self.num_classes, 'class', 'classes')}:"
-            f" a prediction of one of the other {others} counts as wrong"
-        )
+        classes = counted(self.num_classes, "class", "classes")
+        return f"the model has {num_outputs} outputs for {classes}: a prediction of any other output counts as wrong"
 
     def _model(self, plugin: Model, images: Tensor) -> tuple[nn.Module, int]:
         """Return the model, which was tried on a batch of training images, and how many outputs it has."""

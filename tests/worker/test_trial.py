@@ -413,7 +413,7 @@ def test_outputs_of_no_class_are_told_of_before_the_first_epoch(counter: SharedC
     started = next(trial)
     trial.close()
     assert isinstance(started, Started)
-    expected = "the model has 1000 outputs for 10 classes: a prediction of one of the other 990 counts as wrong"
+    expected = "the model has 1000 outputs for 10 classes: a prediction of any other output counts as wrong"
     assert started.note == expected
     assert Record.of([started]).notes == (expected,)
 
