@@ -1,7 +1,7 @@
 """AlexNet, written from scratch as the 2020 paper "Optimizing AlexNet on Tiny ImageNet10" describes it.
 
 The layers are those of the one-tower variant: A. Krizhevsky, "One weird trick for parallelizing convolutional
-neural networks", 2014, with the wider first layers of ImageNet models and no normalisation.
+neural networks", 2014, with the wider first layers of ImageNet models and no normalization.
 """
 
 from __future__ import annotations

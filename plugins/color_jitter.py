@@ -39,9 +39,9 @@ class ColorJitter(bb.Augmentation, name="color_jitter", revision=2):
         )
 
         def jitter(images: Tensor, labels: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-            for number, (change, centre, largest) in enumerate(changes):
+            for number, (change, center, largest) in enumerate(changes):
                 if largest:
-                    images = change(images, centre + largest * (2 * draws[:, number] - 1))
+                    images = change(images, center + largest * (2 * draws[:, number] - 1))
             return images, labels
 
         return jitter

@@ -1,7 +1,7 @@
 """Handwritten digits: real images that come with scikit-learn, so that nothing needs to be downloaded.
 
 E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998:
-its test part, 1,797 images of 8x8 with 17 shades of grey.
+its test part, 1,797 images of 8x8 with 17 shades of gray.
 """
 
 from __future__ import annotations

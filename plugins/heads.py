@@ -52,7 +52,7 @@ def classifiers_of(network: nn.Module) -> tuple[nn.Module, ...]:
 def freeze_all_but(network: nn.Module, head: Sequence[nn.Module]) -> None:
     """Freeze all parameters but those of the head.
 
-    Batch normalisation outside of the head stays in eval mode also while the head trains, so that its running
+    Batch normalization outside of the head stays in eval mode also while the head trains, so that its running
     statistics stay those of the weights. Dropout and stochastic depth do not.
     """
     network.requires_grad_(False)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 BRIGHTEST = 255
-GREY = (0.2989, 0.587, 0.114)
+GRAY = (0.2989, 0.587, 0.114)
 """How bright red, green and blue are to the eye (ITU-R BT.601), as in torchvision."""
 
 SHARPNESS_KERNEL = ((1.0, 1.0, 1.0), (1.0, 5.0, 1.0), (1.0, 1.0, 1.0))
@@ -48,11 +48,11 @@ def blend(images: Tensor, others: Tensor, factors: Tensor) -> Tensor:
     return as_type(factors * images + (1 - factors) * others, images.dtype, rounds=False)
 
 
-def grey(images: Tensor) -> Tensor:
-    """Return images in grey, ``[N, 1, H, W]``; those without three channels are returned as they are."""
-    if images.shape[1] != len(GREY):
+def gray(images: Tensor) -> Tensor:
+    """Return images in gray, ``[N, 1, H, W]``; those without three channels are returned as they are."""
+    if images.shape[1] != len(GRAY):
         return images
-    weights = constant(GREY, images.device)[:, None, None]
+    weights = constant(GRAY, images.device)[:, None, None]
     return as_type((images * weights).sum(dim=1, keepdim=True), images.dtype, rounds=False)
 
 
@@ -63,14 +63,14 @@ def brightness(images: Tensor, factors: Tensor) -> Tensor:
 
 def saturation(images: Tensor, factors: Tensor) -> Tensor:
     """Return RGB images with stronger or weaker colors; others as they are."""
-    if images.shape[1] != len(GREY):
+    if images.shape[1] != len(GRAY):
         return images
-    return blend(images, grey(images), factors)
+    return blend(images, gray(images), factors)
 
 
 def contrast(images: Tensor, factors: Tensor) -> Tensor:
-    """Return images that are farther from their mean grey, or closer to it."""
-    return blend(images, grey(images).float().mean(dim=(1, 2, 3), keepdim=True), factors)
+    """Return images that are farther from their mean gray, or closer to it."""
+    return blend(images, gray(images).float().mean(dim=(1, 2, 3), keepdim=True), factors)
 
 
 def sharpness(images: Tensor, factors: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def equalize(images: Tensor) -> Tensor:
 
 def hue(images: Tensor, shifts: Tensor) -> Tensor:
     """Return RGB images with hues turned by fractions of a circle; others as they are."""
-    if images.shape[1] != len(GREY):
+    if images.shape[1] != len(GRAY):
         return images
     red, green, blue = (images.float() / BRIGHTEST).unbind(dim=1)
     high, low = (function(red, function(green, blue)) for function in (torch.maximum, torch.minimum))
@@ -160,7 +160,7 @@ def resized_boxes(images: Tensor, top: Tensor, left: Tensor, height: Tensor, wid
     grid = torch.stack(
         (columns[:, None, :].expand(-1, num_rows, -1), rows[:, :, None].expand(-1, -1, num_columns)), dim=-1
     )
-    # Coordinates are of centres of pixels: only rounding reaches outside. MPS has no "border" before torch 2.13.
+    # Coordinates are of centers of pixels: only rounding reaches outside. MPS has no "border" before torch 2.13.
     padding = "zeros" if images.device.type == "mps" else "border"
     sampled = functional.grid_sample(images.float(), grid, padding_mode=padding, align_corners=False)
     return as_type(sampled, images.dtype)
@@ -168,7 +168,7 @@ def resized_boxes(images: Tensor, top: Tensor, left: Tensor, height: Tensor, wid
 
 def _coordinates(start: Tensor, length: Tensor, size: int) -> Tensor:
     """Return ``[N, size]`` coordinates of -1..1 of the images, evenly over each box and never outside of it."""
-    centres = (torch.arange(size, device=start.device) + 0.5) / size
-    pixels = start[:, None] + centres * length[:, None] - 0.5
+    centers = (torch.arange(size, device=start.device) + 0.5) / size
+    pixels = start[:, None] + centers * length[:, None] - 0.5
     pixels = torch.minimum(torch.maximum(pixels, start[:, None]), (start + length - 1)[:, None])
     return (2 * pixels + 1) / size - 1

@@ -94,9 +94,9 @@ def _read(path: Path, split_name: str) -> bb.Split:
             labels: NDArray[np.int64] = arrays[f"{split_name}_labels"].reshape(-1).astype(np.int64)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise bb.DataError(f"{path} is damaged: {error}", hint="get it again") from None
-    # Grey images are [N, H, W], those in color [N, H, W, 3].
-    grey = images[..., None] if images.ndim == 3 else images  # noqa: PLR2004 - as above
-    return bb.Split(np.ascontiguousarray(grey.transpose(0, 3, 1, 2)), labels)
+    # Gray images are [N, H, W], those in color [N, H, W, 3].
+    gray = images[..., None] if images.ndim == 3 else images  # noqa: PLR2004 - as above
+    return bb.Split(np.ascontiguousarray(gray.transpose(0, 3, 1, 2)), labels)
 
 
 @bb.hookimpl

@@ -51,7 +51,7 @@ class PretrainedModel(bb.Model):
             raise bb.SpecError("pretrained weights and a file of weights are both asked for", hint="pretrained = false")
         network = self.create(data)
         if self.pretrained:
-            self._compare_normalisation(network, data)
+            self._compare_normalization(network, data)
         if self.weights is not None:
             weights = self.resized(network, read_weights(self.weights, network))
             take_weights(network, weights, head=head_of(network, self.num_outputs(data)), source=self.weights)
@@ -59,9 +59,9 @@ class PretrainedModel(bb.Model):
             freeze_all_but(network, head_of(network, self.num_outputs(data)))
         return network
 
-    def _compare_normalisation(self, network: nn.Module, data: bb.DataSpec) -> None:
-        """Print a note if the images are normalised otherwise than those that the weights were trained on."""
-        theirs = self.normalisation(network)
+    def _compare_normalization(self, network: nn.Module, data: bb.DataSpec) -> None:
+        """Print a note if the images are normalized otherwise than those that the weights were trained on."""
+        theirs = self.normalization(network)
         if theirs is None or not data.mean or len(theirs[0]) != data.num_channels:
             return
         ours = (data.mean, data.std)
@@ -75,7 +75,7 @@ class PretrainedModel(bb.Model):
             f" images: {settings}"
         )
 
-    def normalisation(self, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    def normalization(self, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Return the mean and the deviation of images for the downloaded weights, per channel, if they are known."""
         config: Mapping[str, Any] = getattr(network, "pretrained_cfg", {})
         return (tuple(config["mean"]), tuple(config["std"])) if {"mean", "std"} <= set(config) else None

@@ -57,7 +57,7 @@ class Torchvision(PretrainedModel, name="torchvision"):  # type: ignore[call-arg
             return weights
         return resized
 
-    def normalisation(self, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    def normalization(self, network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Return what torchvision's own preprocessing for the weights uses."""
         from torchvision import models
 
@@ -77,7 +77,7 @@ def _network(architecture: str, data: bb.DataSpec, options: bb.Options, *, pretr
         )
     arguments: dict[str, Any] = {"num_classes": data.num_classes, **options}
     if architecture in ("googlenet", "inception_v3"):
-        # Their published weights are of images that were normalised otherwise: torchvision converts them so, too.
+        # Their published weights are of images that were normalized otherwise: torchvision converts them so, too.
         is_converted = pretrained and data.num_channels == RGB
         arguments = {"aux_logits": False, "init_weights": True, "transform_input": is_converted} | arguments
     if architecture.startswith("vit_"):

@@ -154,7 +154,7 @@ def _first_convolution(network: nn.Module) -> str:
 def _with_channels(weight: Tensor, num_channels: int) -> Tensor:
     """Return the weight of a convolution of another number of channels, with outputs of the same size.
 
-    Grey images see the sum over the channels, as in timm; others see the channels again and again, scaled.
+    Gray images see the sum over the channels, as in timm; others see the channels again and again, scaled.
     """
     if num_channels == 1:
         return weight.sum(dim=1, keepdim=True)

@@ -26,7 +26,7 @@ _RGB = 3
 def fit_image(image: Image.Image, side: int, *, fit: Fit, background: Color = BLACK) -> Image.Image:
     """Return an RGB image as a square of ``side`` pixels.
 
-    ``resize`` scales the shorter side to ``side``, with antialiasing, and takes the centre. ``crop`` takes the centre
+    ``resize`` scales the shorter side to ``side``, with antialiasing, and takes the center. ``crop`` takes the center
     as it is. ``pad`` scales an image down if it is too large. The last two fill what is left over with the background.
     """
     if fit == "resize":
@@ -39,7 +39,7 @@ def fit_image(image: Image.Image, side: int, *, fit: Fit, background: Color = BL
 
 
 def planes(image: Image.Image) -> NDArray[np.uint8]:
-    """Return an image in RGB or grey as uint8 ``[C, H, W]``, which is faster than to transpose its pixels."""
+    """Return an image in RGB or gray as uint8 ``[C, H, W]``, which is faster than to transpose its pixels."""
     bands = image.getbands()
     pixels = bytearray().join(image.tobytes("raw", band) for band in bands)
     return np.frombuffer(pixels, dtype=np.uint8).reshape(len(bands), image.height, image.width)
@@ -88,7 +88,7 @@ def _resized_when_read(images: Tensor | NDArray[np.uint8] | LazyImages, side: in
 
 
 def pad_or_crop(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Return images ``[N, C, H, W]`` as the network sees them: the centre of each, with black where it is smaller."""
+    """Return images ``[N, C, H, W]`` as the network sees them: the center of each, with black where it is smaller."""
     height, width = images.shape[2:]
     top, left = round((max(height, side) - side) / 2), round((max(width, side) - side) / 2)
     images = images[:, :, top : top + side, left : left + side]
@@ -105,7 +105,7 @@ def _resize_array(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the centre of an image, scaled so that it fills ``size``, a height and a width."""
+    """Return the center of an image, scaled so that it fills ``size``, a height and a width."""
     height, width = size
     if image.size == (width, height):
         return image

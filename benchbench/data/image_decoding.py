@@ -40,7 +40,7 @@ _OVERSHOT = (-0.1, 1.1)
 """Between which numbers on a scale of 0 to 1 may lie: resizing overshoots it."""
 
 _LARGEST = {"1": 1, "L;2": 3, "L;4": 15}
-"""The largest value of a grey pixel of fewer than 8 bits, by what Pillow calls them."""
+"""The largest value of a gray pixel of fewer than 8 bits, by what Pillow calls them."""
 
 
 def decode(content: bytes, *, side: int, fit: Fit, background: Color) -> Pixels:
@@ -102,10 +102,10 @@ def turn(image: Image.Image) -> None:
 def to_rgb(image: Image.Image, background: Color) -> Image.Image:
     """Return the image in RGB: more bits scaled to 8, and transparent pixels over the background."""
     if image.mode.startswith("I"):
-        image = _grey_of_integers(image)
+        image = _gray_of_integers(image)
     elif image.mode == "F":
         numbers = np.asarray(image)
-        image = _grey(image, numbers * _scale_of_floats(numbers))
+        image = _gray(image, numbers * _scale_of_floats(numbers))
     if image.has_transparency_data:
         over = image.convert("RGBA")
         below = Image.new("RGBA", over.size, (*background, 255))
@@ -113,16 +113,16 @@ def to_rgb(image: Image.Image, background: Color) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _grey_of_integers(image: Image.Image) -> Image.Image:
+def _gray_of_integers(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     # Pillow reads unsigned numbers of 32 bits as signed ones, so that large ones are negative here.
     if values.size and (values.min() < 0 or values.max() > _MAX_16):
         raise DataError(f"its numbers are not between 0 and {_MAX_16:,}")
-    grey = _grey(image, values >> _bits_above_8(image, values))
+    gray = _gray(image, values >> _bits_above_8(image, values))
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, BYTE_MAX).astype(np.uint8)))
-    return grey
+        gray.putalpha(Image.fromarray(np.where(values == transparent, 0, BYTE_MAX).astype(np.uint8)))
+    return gray
 
 
 def _bits_above_8(image: Image.Image, values: NDArray[np.int64]) -> int:
@@ -132,8 +132,8 @@ def _bits_above_8(image: Image.Image, values: NDArray[np.int64]) -> int:
     return 4 if _tag(image, _BITS_PER_SAMPLE) == (12,) else 8
 
 
-def _grey(image: Image.Image, pixels: NDArray[Any]) -> Image.Image:
-    """Return pixels of 0 to 255 as an image in grey; those of a TIFF file in which 0 is white are inverted."""
+def _gray(image: Image.Image, pixels: NDArray[Any]) -> Image.Image:
+    """Return pixels of 0 to 255 as an image in gray; those of a TIFF file in which 0 is white are inverted."""
     bytes_of_pixels = np.clip(pixels, 0, BYTE_MAX).astype(np.uint8)
     is_inverted = _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
     return Image.fromarray(BYTE_MAX - bytes_of_pixels if is_inverted else bytes_of_pixels)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from benchbench.data.damaged_images import Problem
     from benchbench.plugin.dataset import Dataset
 
-GREY, RGB = 1, 3
+GRAY, RGB = 1, 3
 MAX_PIXEL = 255
 _ONE_IMAGE, _SEVERAL = 3, 4
 
@@ -56,7 +56,7 @@ class Preparation:
 
     def check_channels(self) -> None:
         """Raise :class:`~benchbench.errors.DataError` for a network of images that no file holds."""
-        if self.stored[0] not in (GREY, RGB):
+        if self.stored[0] not in (GRAY, RGB):
             raise DataError(
                 f"the model takes images of {self.stored[0]} channels, and image files have 1 or 3",
                 hint="mlflow.pyfunc takes arrays of raw pixels",
@@ -73,7 +73,7 @@ class Preparation:
             image.load()
             turn(image)
             whole = to_rgb(image, BLACK)
-        pixels = planes(whole.convert("L") if self.stored[0] == GREY else whole)
+        pixels = planes(whole.convert("L") if self.stored[0] == GRAY else whole)
         prepared: NDArray[np.uint8] = self.array(pixels[None])[0]
         return prepared
 
@@ -123,9 +123,9 @@ def as_images(pixels: Any, num_channels: int) -> NDArray[np.uint8]:
             "the images of a batch differ in size", hint="give them one by one, or as files, which are brought to one"
         ) from None
     shape = " x ".join(map(str, array.shape))
-    if num_channels == GREY and array.ndim == 2:  # noqa: PLR2004 - height and width
+    if num_channels == GRAY and array.ndim == 2:  # noqa: PLR2004 - height and width
         array = array[None]
-    if num_channels == GREY and array.ndim == _ONE_IMAGE and 1 not in (array.shape[0], array.shape[-1]):
+    if num_channels == GRAY and array.ndim == _ONE_IMAGE and 1 not in (array.shape[0], array.shape[-1]):
         array = array[:, None]
     if array.ndim == _ONE_IMAGE:
         array = array[None]
@@ -154,7 +154,7 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _resized(images: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Return images ``[N, C, H, W]`` scaled so that they fill this size, and their centre."""
+    """Return images ``[N, C, H, W]`` scaled so that they fill this size, and their center."""
     lazy = resize_images(images, (height, width))
     return np.stack([lazy.read(row) for row in range(len(images))])
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchbench.plugin.dataset import Dataset, Split, Splits
 
 CHANNELS = (1, 3, 4)
-"""How many channels grey images, color images and those with transparency have."""
+"""How many channels gray images, color images and those with transparency have."""
 
 SMALLEST_SIDE = 8
 """The shorter side of the smallest images that are worth recognising by their shape, in pixels."""

@@ -127,7 +127,7 @@ def _shown_side(image_size: int) -> int:
 
 
 def as_image(image: NDArray[np.uint8]) -> Image.Image:
-    """Return an image of three channels in color, and the first channel of any other in grey."""
+    """Return an image of three channels in color, and the first channel of any other in gray."""
     is_color = len(image) == CHANNELS_OF_COLOR
     return Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)) if is_color else image[0].copy())
 

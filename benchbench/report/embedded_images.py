@@ -71,7 +71,7 @@ def seen_images(path: Path, *, augmentation: str) -> SeenImages:
 
 
 def address(image: NDArray[np.uint8]) -> str:
-    """Return an image, uint8 ``[C, H, W]``, as a ``data:`` address, in color or its first channel in grey."""
+    """Return an image, uint8 ``[C, H, W]``, as a ``data:`` address, in color or its first channel in gray."""
     thumbnail = as_image(image)
     is_small = max(thumbnail.size) <= _LOSSLESS_PIXELS
     thumbnail.thumbnail((MAX_PIXELS, MAX_PIXELS))

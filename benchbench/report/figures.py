@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from benchbench.records.record import Record
     from benchbench.report.kept_files import ClassRow, PredictedImage
 
-# Okabe and Ito, "Color Universal Design", 2008: everyone can tell them apart, also in grey.
+# Okabe and Ito, "Color Universal Design", 2008: everyone can tell them apart, also in gray.
 TRAIN_COLOR, VAL_COLOR, BAR_COLOR = "#0072B2", "#D55E00", "#0072B2"
 CORRECT_COLOR, WRONG_COLOR = "#1A7F37", "#C62828"
 _MAX_NUMBERED_CLASSES = 24
@@ -240,7 +240,7 @@ def _mark_best(loss: Axes, accuracy: Axes, epochs: tuple[Epoch, ...]) -> None:
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8]) -> None:
-    """Draw an image, uint8 ``[C, H, W]``, in color or its first channel in grey."""
+    """Draw an image, uint8 ``[C, H, W]``, in color or its first channel in gray."""
     axes.imshow(as_image(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class WeightAverage:
     """An exponential moving average of all weights and running statistics, from the initial weights on.
 
-    After each step it is ``decay * average + (1 - decay) * weights``. Running statistics are those of normalisation;
+    After each step it is ``decay * average + (1 - decay) * weights``. Running statistics are those of normalization;
     other buffers are copied, and so are weights that are not finite at the start: they have no mean.
     ``model`` is the averaged network; it is evaluated, and never trained.
     """
@@ -64,7 +64,7 @@ class WeightAverage:
 def have_means(model: nn.Module) -> list[bool]:
     """Tell for each weight and buffer of an untrained network whether it is averaged, and not copied.
 
-    Averaged are weights, and the statistics of normalisation. Of other buffers, such as the vectors of
+    Averaged are weights, and the statistics of normalization. Of other buffers, such as the vectors of
     ``spectral_norm``, nobody knows what their mean would be.
     """
     statistics = {
