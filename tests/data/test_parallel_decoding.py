@@ -14,7 +14,7 @@ import pytest
 
 import benchbench as bb
 from benchbench.data import cache as data_cache
-from benchbench.data import parallel_decoding
+from benchbench.data import damaged_images, parallel_decoding
 from benchbench.data.split_digests import digest_of_split
 from benchbench.errors import DataError
 from benchbench.testing import check_dataset
@@ -191,7 +191,7 @@ def test_a_list_of_damaged_images_that_cannot_be_written_costs_only_the_list(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no space left")
 
-    monkeypatch.setattr(parallel_decoding, "write_atomically", full)
+    monkeypatch.setattr(damaged_images, "write_atomically", full)
     dataset = Shades(damaged=tuple(range(100, 130)))
     with pytest.raises(DataError) as caught:
         data_cache.load(dataset, tmp_path)
