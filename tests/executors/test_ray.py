@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from benchbench.executors import Executor
 
 pytest.importorskip("ray", reason="the extra benchbench[ray] is not installed")
-from benchbench.executors.ray import RayExecutor
+from benchbench.executors.ray import RayExecutor, _Task
 from benchbench.executors.ray_cluster import Slots, connect, divide
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_cache")]
@@ -328,3 +328,18 @@ def test_all_trials_get_the_same_cores_and_as_many_as_there_are(
 def test_a_cluster_without_a_processor_is_refused() -> None:
     with pytest.raises(DeviceError, match="no node"):
         divide([{"memory": 1.0}], num_jobs=1, use_gpus=False)
+
+
+def test_the_folder_of_a_trial_that_did_not_begin_goes_unless_its_retry_needs_it(
+    executor: RayExecutor, tmp_path: Path
+) -> None:
+    (tmp_path / "trial").mkdir()
+    job = TrialJob(journals.SPEC, "1", "nowhere", str(tmp_path / "trial"))
+    not_asked: Any = None
+    retry = _Task(job, not_asked)
+    executor._running.add(retry)
+    executor._remove_empty_folder(job.folder)
+    assert (tmp_path / "trial").is_dir()
+    executor._running.clear()
+    executor._remove_empty_folder(job.folder)
+    assert not (tmp_path / "trial").exists()
