@@ -167,12 +167,12 @@ def test_of_a_trials_checkpoint_the_network_that_was_tested_is_taken(
     assert network.state_dict()["conv1.weight"].unique().tolist() == [{"model": 2, **others}[tested]]
 
 
-def test_a_note_names_the_normalisation_that_pretrained_weights_are_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_note_names_the_normalization_that_pretrained_weights_are_for(capsys: pytest.CaptureFixture[str]) -> None:
     model = Timm(architecture="vit_tiny_patch16_224")
     network = built(model)
-    model._compare_normalisation(network, replace(DATA, mean=(0.5,), std=(0.5,)))
+    model._compare_normalization(network, replace(DATA, mean=(0.5,), std=(0.5,)))
     assert capsys.readouterr().out == ""
-    model._compare_normalisation(network, replace(DATA, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
+    model._compare_normalization(network, replace(DATA, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
     assert "--set 'dataset.mean=[0.5, 0.5, 0.5]' --set 'dataset.std=[0.5, 0.5, 0.5]'" in capsys.readouterr().out
 
 
