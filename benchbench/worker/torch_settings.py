@@ -11,6 +11,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.backends.opt_einsum  # which older releases do not import by themselves
 from torch.nn.modules import module
 from torch.optim import optimizer
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import torch.backends.opt_einsum
 from support.paths import PLUGINS
 from torch.nn.modules.module import (
     register_module_backward_hook,
