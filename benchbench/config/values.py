@@ -35,7 +35,7 @@ def _toml_text(value: JsonValue) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_toml_text, value))}]"
     is_endless = isinstance(value, float) and not math.isfinite(value)
-    return str(value) if is_endless else json.dumps(value)
+    return str(value) if is_endless else json.dumps(value, default=str)  # a file of TOML may have dates
 
 
 def _toml_key(key: str) -> str:
