@@ -44,10 +44,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises :class:`SpecError` with file, line and column.
     """
+    text = read_text(path)
     try:
-        table = tomllib.loads(read_text(path))
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path}: {error}", hint=_hint_on_value(read_text(path), str(error))) from None
+        raise SpecError(f"{path}: {error}", hint=_hint_on_value(text, str(error))) from None
     if "plugins" in table:
         table["plugins"] = [str(path.parent / file) for file in _plugin_paths(table["plugins"], path)]
     return table
