@@ -19,11 +19,8 @@ from benchbench.records.artifact_files import kept_at
 from benchbench.records.tracebacks import is_debugging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from benchbench.records.events import Times
     from benchbench.records.record import Record
@@ -178,7 +175,7 @@ def show_end(record: Record, console: Console) -> None:
     """Print what a trial came to: accuracies, accuracy per class, times, and the line that opens it in MLflow."""
     from rich.text import Text
 
-    from benchbench.compare.guessing import guessing, is_better_than_guessing
+    from benchbench.compare.guessing import is_better_than_guessing
     from benchbench.tracking import how_to_open
 
     if record.final is not None:
@@ -196,11 +193,7 @@ def show_end(record: Record, console: Console) -> None:
         if record.spec.select != "last":
             console.print(f"evaluated: the network of epoch {final.selected_epoch}")
         if not is_better_than_guessing(record):
-            console.print(
-                f"the test accuracy is not clearly better than guessing, {guessing(record)}:"
-                " train longer, check the images, or test on more of them"
-            )
-            console.print(*_check_of_model(record), sep="", end="", soft_wrap=True)
+            _show_advice(record, console)
     if record.times is not None:
         console.print(times_line(record.times))
     for note in record.notes:
@@ -215,15 +208,20 @@ def show_end(record: Record, console: Console) -> None:
         console.print(Text(how_to_open(record.mlflow)), soft_wrap=True)
 
 
-def _check_of_model(record: Record) -> Iterator[Text]:
-    """Yield a line with the command that checks the model, if it is a plugin of the user's own."""
+def _show_advice(record: Record, console: Console) -> None:
+    """Print what to do about a trial that is no better than guessing."""
     from rich.text import Text
 
+    from benchbench.compare.guessing import guessing
+
+    console.print(
+        f"the test accuracy is not clearly better than guessing, {guessing(record)}:"
+        " train longer, check the images, or test on more of them"
+    )
     origin = record.plugin_origins["model"]
-    if is_shipped(origin):
-        return
-    checked = origin if is_file(origin) else record.spec.model.name
-    yield Text(f"  or look for mistakes in the model: bench plugin check {shlex.quote(plain(checked))}\n")
+    if not is_shipped(origin):
+        checked = shlex.quote(plain(origin if is_file(origin) else record.spec.model.name))
+        console.print(Text(f"  or look for mistakes in the model: bench plugin check {checked}"), soft_wrap=True)
 
 
 def show_next_commands(
