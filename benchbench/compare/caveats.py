@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -17,8 +16,6 @@ from benchbench.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from pydantic import JsonValue
 
     from benchbench.compare.comparison import Comparison
     from benchbench.compare.configurations import Configuration, Keys
@@ -88,23 +85,11 @@ def few_seeds_of_baseline(comparison: Comparison) -> tuple[str, ...]:
     enough = [row for row in comparison.rows if row.statuses.get("finished", 0) >= MIN_SEEDS]
     if comparison.pooled or of_baseline >= MIN_SEEDS or len(enough) < 2:  # noqa: PLR2004 - one, and its baseline
         return ()
-    pairs = (f"{key}={_typed(value)}" for key, value in enough[0].where.items())
+    pairs = (f"{key}={value_text(value)}" for key, value in enough[0].where.items())
     other = " ".join(f"--baseline {shlex.quote(pair)}" for pair in pairs)
     ways = "; ".join(filter(None, (other and f"{other} names another", "--grid FILE compares the trials of one grid")))
     finished = counted(of_baseline, "finished trial")
     return (f"the baseline {baseline.display_name} has {finished}, too few for a verdict: {ways}",)
-
-
-def _typed(value: JsonValue) -> str:
-    """Return a value as ``--baseline`` reads it: in quotes if a text would be read as something else."""
-    text = value_text(value)
-    if not isinstance(value, str):
-        return text
-    try:
-        json.loads(text)
-    except ValueError:
-        return text
-    return json.dumps(text)
 
 
 def time_warnings(records: Sequence[Record], metrics: Iterable[Metric]) -> Iterator[str]:

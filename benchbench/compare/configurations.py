@@ -195,7 +195,8 @@ def _has(spec: Spec, where: Mapping[str, JsonValue]) -> bool:
     """Tell whether the spec has these values, given as such or as they are typed."""
     flat = spec.flat()
     return all(
-        is_match(spec, {key: value}) or (key in flat and value_text(flat[key]) == value) for key, value in where.items()
+        is_match(spec, {key: value}) or (key in flat and value_text(flat[key]) == value_text(value))
+        for key, value in where.items()
     )
 
 

@@ -238,6 +238,8 @@ def test_the_baseline_may_be_named_as_it_is_typed() -> None:
     records = configuration(LOW, [0.5, 0.6]) + configuration(HIGH, [0.5, 0.61])
     for where in ({"optimizer.lr": HIGH}, {"optimizer.lr": "0.005", "optimizer.name": "sgd"}):
         assert compare_records(records, question(baseline=where)).baseline.where == {"optimizer.lr": HIGH}
+    texts = [made(spec(seed, lr=lr), 0.5) for lr in ("18", "34") for seed in (0, 1)]  # type: ignore[arg-type]
+    assert compare_records(texts, question(baseline={"optimizer.lr": 34})).baseline.where == {"optimizer.lr": "34"}
 
 
 BAD_QUESTIONS = [
