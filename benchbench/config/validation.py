@@ -28,7 +28,6 @@ _TOML_WORDS = {
 }
 """What people who write TOML call the types that pydantic names."""
 
-
 _MANY = ("tuple_type", "list_type", "dict_type", "model_type")
 """The complaints of pydantic about values that are to be lists or tables."""
 
