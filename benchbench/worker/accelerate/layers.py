@@ -58,7 +58,7 @@ class FastLayers(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Compute a layer here, or have torch do whatever it is."""
-        if func not in _LAYERS or not _PLAIN.issuperset(types) or _is_transformed():
+        if func not in _LAYERS or _is_transformed() or not _PLAIN.issuperset(types):
             return func(*args, **(kwargs or {}))
         if func is F.linear and self._layers.products is not None:
             return self._linear(self._layers.products, *args, **(kwargs or {}))
