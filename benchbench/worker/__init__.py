@@ -38,7 +38,8 @@
     timing.py                times variants in interleaved rounds
 
     artifacts.py             writes the files that the run of a finished trial keeps
-    artifact_tables.py       tables of predictions, and images to draw
+    artifact_tables.py       tables of the predictions and of the layers, as CSV
+    artifact_images.py       images that are kept to be drawn
     layer_table.py           the table of a network's layers
     model_export.py          the trained model as an MLflow model
     predictor.py             the exported model at work on images

@@ -15,7 +15,6 @@ Which level includes which of them is in benchbench.records.artifact_files, with
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,22 +27,31 @@ from benchbench.records import file_names
 from benchbench.records.artifact_files import kept_at
 from benchbench.records.events import MODEL_NOT_SAVED
 from benchbench.records.tracebacks import trace
-from benchbench.worker.artifact_tables import PredictedProbabilities, save_layers, save_seen, write_tables
+from benchbench.worker.artifact_images import save_samples, save_seen
+from benchbench.worker.artifact_tables import (
+    Predictions,
+    save_confusion_matrix,
+    save_layers,
+    save_per_class,
+    save_predictions,
+)
 from benchbench.worker.model_export import save_model
 from benchbench.worker.predictor import Predictor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from benchbench.config.defaults import ArtifactLevel
     from benchbench.protocol.jobs import TrialJob
     from benchbench.worker.setup import ReadyTrial
+    from benchbench.worker.splits import TensorSplits
     from benchbench.worker.train import BatchCounter
 
 
 def write_artifacts(job: TrialJob, ready: ReadyTrial, test_logits: Tensor, *, counter: BatchCounter) -> list[str]:
     """Write what the run keeps; return notes on what could not be kept."""
     folder = Path(job.folder) / "artifacts"
-    predictions = PredictedProbabilities(F.softmax(test_logits, dim=1), ready.splits.test.labels)
+    probabilities = F.softmax(test_logits, dim=1)
     images, _ = next(ready.test.in_order())
     model = ready.learner.evaluated
     notes, kept = [], kept_at(job.training.artifacts)
@@ -54,25 +62,42 @@ def write_artifacts(job: TrialJob, ready: ReadyTrial, test_logits: Tensor, *, co
         if problem:
             notes.append(f"{MODEL_NOT_SAVED}: {problem}")
         else:
-            predictions, note = _as_saved(folder / file_names.MODEL_FOLDER, ready, predictions, counter)
+            probabilities, note = _as_saved(folder / file_names.MODEL_FOLDER, ready, probabilities, counter)
             notes += filter(None, [note])
-    notes += write_tables(folder, predictions=predictions, splits=ready.splits, level=job.training.artifacts)
+    notes += write_predicted(folder, probabilities, ready.splits, level=job.training.artifacts)
     if file_names.SEEN in kept:
         save_seen(folder / file_names.SEEN, ready, seed=job.spec.seed)
     problem = save_layers(folder / file_names.LAYERS, model, images[:1]) if file_names.LAYERS in kept else None
     return [f"the layers were not listed: {problem}", *notes] if problem else notes
 
 
-def _as_saved(
-    folder: Path, ready: ReadyTrial, predictions: PredictedProbabilities, counter: BatchCounter
-) -> tuple[PredictedProbabilities, str]:
-    """Return the predictions as the saved model makes them, to the bit, and a note if that cannot be.
+def write_predicted(folder: Path, probabilities: Tensor, splits: TensorSplits, *, level: ArtifactLevel) -> list[str]:
+    """Write what the run keeps of the predictions for the test images; return notes on what is left out.
+
+    probabilities: float32 ``[N, K]`` on the CPU, K at least the number of classes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    predictions, kept = Predictions.of(probabilities, splits.test.labels, splits.class_names), kept_at(level)
+    note = None
+    if file_names.PER_CLASS in kept:
+        save_per_class(folder / file_names.PER_CLASS, predictions)
+    if file_names.CONFUSION_MATRIX in kept:
+        note = save_confusion_matrix(folder / file_names.CONFUSION_MATRIX, predictions)
+    if file_names.PREDICTIONS in kept:
+        save_predictions(folder / file_names.PREDICTIONS, predictions, splits.test)
+    if file_names.SAMPLES in kept:
+        save_samples(folder / file_names.SAMPLES, predictions, splits)
+    return [note] if note else []
+
+
+def _as_saved(folder: Path, ready: ReadyTrial, probabilities: Tensor, counter: BatchCounter) -> tuple[Tensor, str]:
+    """Return the probabilities as the saved model computes them, to the bit, and a note if that cannot be.
 
     The saved model computes on the CPU, in fp32 and without acceleration.
     """
     acceleration = ready.learner.acceleration
     if acceleration.device.type != "cpu" or acceleration.precision != "fp32":
-        return predictions, ""
+        return probabilities, ""
     try:
         predictor = Predictor.load(folder / "data")
         saved = torch.from_numpy(predictor.probabilities(ready.splits.test.images, after_batch=counter.check))
@@ -80,8 +105,8 @@ def _as_saved(
         raise
     except Exception as error:  # noqa: BLE001 - torch may be unable to load what it wrote; training is worth more
         trace(error)
-        return predictions, f"the saved model cannot be used here: {type(error).__name__}: {error}"
-    num_others = int((saved.argmax(dim=1) != predictions.probabilities.argmax(dim=1)).sum())
+        return probabilities, f"the saved model cannot be used here: {type(error).__name__}: {error}"
+    num_others = int((saved.argmax(dim=1) != probabilities.argmax(dim=1)).sum())
     if num_others:
-        return predictions, f"the saved model rounds differently: {num_others} test images get another class"
-    return replace(predictions, probabilities=saved), ""
+        return probabilities, f"the saved model rounds differently: {num_others} test images get another class"
+    return saved, ""

@@ -25,7 +25,8 @@ from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.file_names import SAMPLES
 from benchbench.report.figures import CORRECT_COLOR, WRONG_COLOR
 from benchbench.report.trial_files import TrialFiles
-from benchbench.worker.artifact_tables import PredictedProbabilities, save_layers, write_tables
+from benchbench.worker.artifact_tables import save_layers
+from benchbench.worker.artifacts import write_predicted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,12 +55,7 @@ def kept(folder: Path, level: ArtifactLevel) -> Path:
     split = Split(torch.zeros(12, 3, 8, 8, dtype=torch.uint8), numbers)
     guesses = torch.eye(3)[(numbers + (torch.arange(12) % 3 == 0)) % 3]
     artifacts = folder / "artifacts"
-    write_tables(
-        artifacts,
-        predictions=PredictedProbabilities(guesses, numbers),
-        splits=Splits(split, split, split, journals.CLASSES),
-        level=level,
-    )
+    write_predicted(artifacts, guesses, Splits(split, split, split, journals.CLASSES), level=level)
     save_layers(artifacts / "layers.csv", nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()), torch.zeros(1, 3, 8, 8))
     for path in list(folder.rglob(SAMPLES)):
         path.replace(artifacts / SAMPLES)

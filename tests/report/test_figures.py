@@ -23,7 +23,7 @@ from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
 from benchbench.report import figures
 from benchbench.report.kept_files import ClassRow, PredictedImage
-from benchbench.worker.artifact_tables import PredictedProbabilities, write_tables
+from benchbench.worker.artifacts import write_predicted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,12 +58,7 @@ def finished_journal(folder: Path, class_names: tuple[str, ...], *, num_channels
     images = torch.zeros(len(numbers), num_channels, 8, 8, dtype=torch.uint8)
     split = Split(images, numbers)
     probabilities = torch.eye(len(class_names))[(numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(class_names)]
-    write_tables(
-        journal.artifacts,
-        predictions=PredictedProbabilities(probabilities, numbers),
-        splits=Splits(split, split, split, class_names),
-        level="full",
-    )
+    write_predicted(journal.artifacts, probabilities, Splits(split, split, split, class_names), level="full")
     return journal
 
 

@@ -29,7 +29,7 @@ from benchbench.report import charts, drawing, embedded_images, facts, page, rep
 from benchbench.report.class_accuracy import class_table
 from benchbench.report.subject import Subject
 from benchbench.report.trial_files import TrialFiles
-from benchbench.worker.artifact_tables import PredictedProbabilities, write_tables
+from benchbench.worker.artifacts import write_predicted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +57,8 @@ def keep(folder: Path, class_names: tuple[str, ...], *, num_channels: int = 3) -
     numbers = torch.arange(8 * len(class_names)) % len(class_names)
     split = Split(torch.full((len(numbers), num_channels, 8, 8), 7, dtype=torch.uint8), numbers)
     said = (numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(class_names)
-    predictions = PredictedProbabilities(torch.eye(len(class_names))[said], numbers)
-    write_tables(folder, predictions=predictions, splits=Splits(split, split, split, class_names), level="full")
+    probabilities = torch.eye(len(class_names))[said]
+    write_predicted(folder, probabilities, Splits(split, split, split, class_names), level="full")
     keep_seen(folder, class_names, num_channels=num_channels)
 
 
