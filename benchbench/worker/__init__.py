@@ -6,7 +6,7 @@
     ray_task.py              a worker inside Ray
     environment.py           variables that would change what torch computes, removed before it is imported
     torch_settings.py        torch's process-wide settings, restored before each trial
-    seeds.py                 seeds all random generators, and puts them back
+    seeds.py                 seeds all random generators, saves and restores them
     stopping.py              stops a trial on request, after a short epoch if finished ones would be lost
     memory.py                how much memory a piece of work takes
     out_of_memory.py         one error for all ways to run out of memory, and smaller evaluation batches
@@ -22,6 +22,7 @@
     best_weights.py          the best network of a trial so far
     final_evaluation.py      what the network that a trial ends with achieves
     checkpoint.py            saves a trial's state, and restores it
+    checkpoint_cadence.py    when the next checkpoint is due
     resume_notes.py          notes on what is not as it was when a resumed trial began
 
     splits.py                a dataset as tensors

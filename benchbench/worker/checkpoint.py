@@ -7,13 +7,11 @@ A file is replaced whole or not at all. It holds tensors and plain values only a
 from __future__ import annotations
 
 import copy
-import json
 import pickle
-import random
 import re
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +22,7 @@ from benchbench.errors import CheckpointError, SpecError, TrialError, first_line
 from benchbench.paths import replacing, system_error
 from benchbench.records.events import EpochFinished, Times, event_from_json, event_to_json
 from benchbench.records.state import GOES_ON
+from benchbench.worker.seeds import random_states, restore_random_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,18 +34,6 @@ if TYPE_CHECKING:
     from benchbench.worker.train import Learner
 
 FORMAT = 5
-FRACTION_OF_TIME = 0.01
-"""The fraction of the wall clock that writing checkpoints may cost, unless a cadence is asked for."""
-
-LONGEST_UNTIL_FIRST_SECONDS = 60.0
-"""When the first checkpoint is written at the latest: what it costs is not known before."""
-
-BYTES_PER_SECOND = 250e6
-"""What checkpoints are written with, as long as none has been measured; 200 to 260 MB/s on a loaded machine."""
-
-STATES_PER_WEIGHT = 3
-"""Numbers in a checkpoint for each weight: itself, and two of an optimizer such as Adam."""
-
 FRESH = "--fresh trains from the beginning"
 
 
@@ -61,11 +48,48 @@ class Checkpoint:
     ``trained`` names the parameters that are not frozen: a scheduler may freeze some in the middle of training.
     """
 
+    spec_id: str
+    data_digest: str
     epochs: tuple[EpochFinished, ...]
     states: dict[str, Any]
     trained: frozenset[str]
     random_states: dict[str, Any]
     times: Times
+
+    @staticmethod
+    def of(learner: Learner, epochs: tuple[EpochFinished, ...], *, started: Started, times: Times) -> Checkpoint:
+        """Return the checkpoint of a learner as it is now; raises :class:`UnreadableStateError`."""
+        return Checkpoint(
+            spec_id=started.spec.id,
+            data_digest=started.data.digest,
+            epochs=epochs,
+            states=_states(learner),
+            trained=frozenset(name for name, parameter in learner.model.named_parameters() if parameter.requires_grad),
+            random_states=random_states(learner.acceleration.device),
+            times=times,
+        )
+
+    def to_content(self) -> dict[str, Any]:
+        """Return what the file holds: tensors and plain values."""
+        return vars(self) | {
+            "format": FORMAT,
+            "epochs": [event_to_json(epoch) for epoch in self.epochs],
+            "trained": sorted(self.trained),
+            "times": asdict(self.times),
+        }
+
+    @staticmethod
+    def from_content(content: dict[str, Any]) -> Checkpoint:
+        """Return the checkpoint of what a file holds; raises any error if something is missing."""
+        plain = {field.name: content[field.name] for field in fields(Checkpoint)}
+        return Checkpoint(
+            **plain
+            | {
+                "epochs": tuple(_epoch_events(content["epochs"])),
+                "trained": frozenset(content["trained"]),
+                "times": Times(**content["times"]),
+            }
+        )
 
     def restore(self, learner: Learner) -> None:
         """Restore the learner and all random generators, on whichever device they are now.
@@ -80,43 +104,13 @@ class Checkpoint:
                 parameter.requires_grad_(name in self.trained)
             _take_types(learner.optimizer, self.states["optimizer"])
             _take_strides(learner.optimizer)
-        _set_random_states(self.random_states, learner.acceleration.device)
+        restore_random_states(self.random_states, learner.acceleration.device)
 
     def restore_model(self, model: nn.Module) -> None:
         """Restore the model alone; raises :class:`~benchbench.errors.SpecError` if the state does not fit it."""
         _check_shapes(model, self.states["model"])
         with _misfits_named():
             model.load_state_dict(self.states["model"])
-
-
-class Cadence:
-    """When the next checkpoint is due: ``every_seconds`` after the last, or, if that is None, when it costs little.
-
-    The first is expected to cost ``first_cost_seconds``, and is due after a minute in any case. ``now`` is seconds on
-    the trial's clock; only differences matter.
-    """
-
-    def __init__(self, every_seconds: float | None, *, first_cost_seconds: float) -> None:
-        affordable = min(first_cost_seconds / FRACTION_OF_TIME, LONGEST_UNTIL_FIRST_SECONDS)
-        self._is_fixed = every_seconds is not None
-        self._interval = affordable if every_seconds is None else every_seconds
-        self._last = 0.0
-
-    def is_due(self, now: float) -> bool:
-        """Tell whether a checkpoint should be written at this end of an epoch."""
-        return now - self._last >= self._interval
-
-    def written(self, now: float, *, cost_seconds: float) -> None:
-        """Take note of a checkpoint and of what it cost."""
-        self._last = now
-        if not self._is_fixed:
-            self._interval = cost_seconds / FRACTION_OF_TIME
-
-
-def expected_seconds(learner: Learner) -> float:
-    """Return about how long writing a checkpoint may take, by the size of the model."""
-    num_bytes = sum(value.nbytes for value in learner.model.state_dict().values() if isinstance(value, torch.Tensor))
-    return STATES_PER_WEIGHT * num_bytes / BYTES_PER_SECOND
 
 
 def save(
@@ -139,16 +133,7 @@ def save(
             "epochs from here on are lost if this trial is interrupted: its optimizer has new groups of parameters",
             hint="give it all groups when it is built, those that are trained later with a learning rate of 0",
         )
-    content = {
-        "format": FORMAT,
-        "spec_id": started.spec.id,
-        "data_digest": started.data.digest,
-        "epochs": [event_to_json(epoch) for epoch in epochs],
-        "states": _states(learner),
-        "trained": [name for name, parameter in learner.model.named_parameters() if parameter.requires_grad],
-        "random_states": _random_states(learner.acceleration.device),
-        "times": asdict(times),
-    }
+    content = Checkpoint.of(learner, epochs, started=started, times=times).to_content()
     try:
         with replacing(path, is_only_writer=True) as file:
             torch.save(content, file)
@@ -231,13 +216,7 @@ def load(path: Path, *, spec_id: str, data_digest: str) -> Checkpoint:
             f"the checkpoint {path} belongs to another version of benchbench, another trial or other data"
         )
     with _damage_named(path):
-        return Checkpoint(
-            epochs=tuple(_epoch_events(content["epochs"])),
-            states=content["states"],
-            trained=frozenset(content["trained"]),
-            random_states=content["random_states"],
-            times=Times(**content["times"]),
-        )
+        return Checkpoint.from_content(content)
 
 
 @contextmanager
@@ -331,34 +310,3 @@ def _take_strides(optimizer: torch.optim.Optimizer) -> None:
         for name, value in _tensors(state).items():
             if value.shape == parameter.shape and name != "step":
                 state[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
-
-
-def _random_states(device: torch.device) -> dict[str, Any]:
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002 - the global generator that plugins may use
-    return {
-        "torch": torch.get_rng_state(),
-        "device_type": device.type,
-        "device": _device_random_state(device),
-        "numpy": [name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *map(float, rest)],
-        "python": json.dumps(random.getstate()),
-    }
-
-
-def _device_random_state(device: torch.device) -> torch.Tensor | None:
-    """Return the state of the device's own generator, if it has one. A trial on the CPU never asks for a GPU's."""
-    if device.type == "cuda":
-        return torch.cuda.get_rng_state(device)
-    return torch.mps.get_rng_state() if device.type == "mps" else None
-
-
-def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
-    torch.set_rng_state(states["torch"])
-    # Generators of different kinds of devices have nothing in common; those of two GPUs have.
-    if device.type == states["device_type"] == "cuda":
-        torch.cuda.set_rng_state(states["device"], device)
-    if device.type == states["device_type"] == "mps":
-        torch.mps.set_rng_state(states["device"])
-    name, keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), int(position), int(has_gauss), cached))  # noqa: NPY002 - as above
-    version, internal, gauss = json.loads(states["python"])
-    random.setstate((version, tuple(internal), gauss))

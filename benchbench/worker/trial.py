@@ -25,6 +25,7 @@ from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import accelerate, choose_device, give_back_memory, peak_bytes, reset_peak
 from benchbench.worker.artifacts import write_artifacts
 from benchbench.worker.checkpoint import UnreadableStateError
+from benchbench.worker.checkpoint_cadence import Cadence, expected_seconds
 from benchbench.worker.clock import Clock
 from benchbench.worker.compilation import describe_compiled, forget_compiled
 from benchbench.worker.final_evaluation import final_of
@@ -157,9 +158,7 @@ class _Trial:
         self._on_status = on_status
         self._checkpoint = Path(job.folder) / file_names.CHECKPOINT
         self._shorter = None if job.resume and self._checkpoint.exists() else job.continues
-        self._cadence = checkpoint.Cadence(
-            job.training.checkpoint_every, first_cost_seconds=checkpoint.expected_seconds(ready.learner)
-        )
+        self._cadence = Cadence(job.training.checkpoint_every, first_cost_seconds=expected_seconds(ready.learner))
         self._epochs: list[EpochFinished] = []
         self._notes: list[str] = []
         self._can_resume = True

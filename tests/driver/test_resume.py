@@ -25,7 +25,7 @@ from benchbench.worker import stopping
 from benchbench.worker.accelerate import Case
 from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.lever import Layers
-from benchbench.worker.checkpoint import Cadence
+from benchbench.worker.checkpoint_cadence import Cadence
 from benchbench.worker.trial import _acceleration, _began, run_trial
 
 pytestmark = pytest.mark.usefixtures("one_cache")
