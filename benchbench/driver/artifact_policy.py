@@ -55,9 +55,9 @@ class ArtifactPolicy:
             self.unwritten.append(journal)
             self.note(f"a trial has no record.json so far: {error_text(error)}; its results are in {journal.folder}")
         if file_names.FIGURES_FOLDER in kept_at(self.level):
-            from benchbench.report import figures  # 1.4 s, which the record must not wait for
+            from benchbench.report import run_figures  # 1.4 s, which the record must not wait for
 
-            figures.draw(journal, self.note)
+            run_figures.draw(journal, self.note)
 
     def complete_again(self) -> list[Journal]:
         """Write what could not be written when its trial ended; return the journals of the trials that have it now."""
@@ -142,7 +142,7 @@ class BestTrial:
 
 
 def _keep_all(job: TrialJob, services: Services, note: Callable[[str], None]) -> Journal | None:
-    from benchbench.report import figures
+    from benchbench.report import run_figures
 
     journal, is_kept = Journal(Path(job.folder)), False
     again = replace(job.with_training(artifacts="full"), resume=True, repeats_end=True)
@@ -152,7 +152,7 @@ def _keep_all(job: TrialJob, services: Services, note: Callable[[str], None]) ->
             case Finished(notes=notes):
                 for text in notes:
                     note(f"the best trial: {text}")
-                figures.draw(journal, note)
+                run_figures.draw(journal, note)
                 services.tracker.notify(journal)
                 is_kept = True
             case Failed() | Refused():

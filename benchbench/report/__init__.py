@@ -11,13 +11,14 @@
     class_accuracy.py   accuracy per class, with intervals
     facts.py            what differs between trials, and the command that repeats one
     drawing.py          matplotlib in our style, as PNG and SVG
-    charts.py           what all charts share: colors, dashes, markers
+    chart_style.py      what all charts share: colors, dashes, markers
     interval_chart.py   each configuration against the baseline, as a chart
     curves.py           charts over epochs
-    bar_charts.py       bar charts and the confusion matrix
+    class_charts.py     charts by class: accuracies, and the confusion matrix
+    phase_chart.py      where the time went, as a chart
     embedded_images.py  images inside the HTML file
     contact_sheet.py    some images of each split, as the network sees them
-    figures.py          the figures of a single run
+    run_figures.py      the figures of a single run
     grid_page.py        what MLflow shows for a grid
     timing_data.py      what bench time measured, as JSON, and warnings about it
 """

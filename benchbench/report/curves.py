@@ -10,8 +10,8 @@ import numpy as np
 
 from benchbench.config.defaults import LOSS
 from benchbench.errors import counted
-from benchbench.report import charts
-from benchbench.report.charts import Chart
+from benchbench.report import chart_style
+from benchbench.report.chart_style import Chart
 from benchbench.report.drawing import Figure, mark
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def learning_curves(subject: Subject) -> Chart:
     losses = "" if names == [LOSS] else " or ".join(names)
 
     def draw(inches: float) -> Figure:
-        is_wide = inches >= charts.WIDE_INCHES
+        is_wide = inches >= chart_style.WIDE_INCHES
         figure = Figure(figsize=(inches, 6.0 if is_wide else 11.0))
         panels = figure.subplots(*((2, 2) if is_wide else (4, 1))).flat
         for axes, (measure, title) in zip(panels, PANELS, strict=True):
@@ -73,16 +73,16 @@ def epoch_seconds(subject: Subject) -> Chart:
         axes = figure.subplots()
         for number, configuration in enumerate(subject.configurations):
             over = _Values.of(list(configuration.finished.values()), "train_seconds", every=every)
-            style = charts.line(number) | {"marker": _marker(number), "markersize": 3.5}
+            style = chart_style.line(number) | {"marker": _marker(number), "markersize": 3.5}
             style["markevery"] = math.ceil(len(over.epochs) / NUM_MARKS) or 1
             (line,) = axes.plot(over.epochs, over.means, **style)
             mark(line, subject.names[number], series=number)
-        charts.whole_epochs(axes)
+        chart_style.whole_epochs(axes)
         axes.set_ylabel("seconds")
         axes.set_ylim(bottom=0)
         return figure
 
-    return Chart.of("epochs", draw, subject.names, widths=(charts.HALF_INCHES, charts.NARROW_INCHES))
+    return Chart.of("epochs", draw, subject.names, widths=(chart_style.HALF_INCHES, chart_style.NARROW_INCHES))
 
 
 def _draw_panel(axes: Axes, subject: Subject, measure: str) -> None:
@@ -91,9 +91,9 @@ def _draw_panel(axes: Axes, subject: Subject, measure: str) -> None:
     for number, configuration in enumerate(subject.configurations):
         name = subject.names[number]
         _draw_lines(axes, configuration, measure, number, name=name, has_singles=has_singles, every=every)
-    charts.whole_epochs(axes)
+    chart_style.whole_epochs(axes)
     if "accuracy" in measure:
-        charts.fractions(axes.yaxis)
+        chart_style.fractions(axes.yaxis)
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -0.01), min(high, 1.01))
     else:
@@ -135,20 +135,22 @@ def _draw_lines(
         width, alpha = (1.5, 1.0) if is_alone else (0.6, 0.6)
         for unit, record in configuration.trials.items():
             drawn = _thinned(record.epochs, every)
-            values = [charts.finite(getattr(epoch, measure)) for epoch in drawn]
+            values = [chart_style.finite(getattr(epoch, measure)) for epoch in drawn]
             epochs = [epoch.epoch for epoch in drawn]
             # A trial that stopped after its first epoch is a point.
             marker = _marker(number) if len(epochs) == 1 else ""
             (line,) = axes.plot(
-                epochs, values, alpha=alpha, marker=marker, markersize=3, **charts.line(number, width=width)
+                epochs, values, alpha=alpha, marker=marker, markersize=3, **chart_style.line(number, width=width)
             )
             mark(line, f"{name}, {_trial_name(unit, record)}", series=number)
     if is_alone:
         return
     over = _Values.of(finished, measure, every=every)
-    band = axes.fill_between(over.epochs, over.lows, over.highs, color=charts.color(number), alpha=0.15, linewidth=0)
+    band = axes.fill_between(
+        over.epochs, over.lows, over.highs, color=chart_style.color(number), alpha=0.15, linewidth=0
+    )
     mark(band, series=number)
-    (line,) = axes.plot(over.epochs, over.means, **charts.line(number, width=1.8))
+    (line,) = axes.plot(over.epochs, over.means, **chart_style.line(number, width=1.8))
     mark(line, f"{name}, mean of {len(finished)}", series=number)
 
 
@@ -172,14 +174,14 @@ class _Values:
         values = by_epoch.values()
         return _Values(
             list(by_epoch),
-            [charts.mean(numbers) for numbers in values],
-            [charts.finite(min(numbers)) for numbers in values],
-            [charts.finite(max(numbers)) for numbers in values],
+            [chart_style.mean(numbers) for numbers in values],
+            [chart_style.finite(min(numbers)) for numbers in values],
+            [chart_style.finite(max(numbers)) for numbers in values],
         )
 
 
 def _marker(number: int) -> str:
-    return charts.MARKERS[number % len(charts.MARKERS)]
+    return chart_style.MARKERS[number % len(chart_style.MARKERS)]
 
 
 def _trial_name(unit: str, record: Record) -> str:

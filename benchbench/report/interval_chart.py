@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from benchbench.compare import formatting
 from benchbench.compare.interval_plot import interval_plot
-from benchbench.report import charts
-from benchbench.report.charts import Chart
+from benchbench.report import chart_style
+from benchbench.report.chart_style import Chart
 from benchbench.report.drawing import PAGE_COLOR, QUIET_COLOR, Figure, MaxNLocator, mark
 
 if TYPE_CHECKING:
@@ -66,12 +66,18 @@ def _draw_row(axes: Axes, row: IntervalRow, plot: IntervalPlot, y: float) -> Non
     if row.interval:
         ends = [plot.position(end) for end in (row.interval.low, row.interval.high)]
         shown = [max(ends[0], low), min(ends[1], high)]
-        axes.plot(shown, [y, y], color=charts.color(0), linewidth=1.8, solid_capstyle="butt")
+        axes.plot(shown, [y, y], color=chart_style.color(0), linewidth=1.8, solid_capstyle="butt")
         for end, shown_end, arrow in zip(ends, shown, "<>", strict=True):
-            axes.plot(shown_end, y, marker="|" if end == shown_end else arrow, markersize=8, color=charts.color(0))
-    face = charts.color(0) if row.is_different else PAGE_COLOR
+            axes.plot(shown_end, y, marker="|" if end == shown_end else arrow, markersize=8, color=chart_style.color(0))
+    face = chart_style.color(0) if row.is_different else PAGE_COLOR
     (point,) = axes.plot(
-        plot.position(row.estimate), y, marker="o", markersize=7, color=charts.color(0), markerfacecolor=face, zorder=4
+        plot.position(row.estimate),
+        y,
+        marker="o",
+        markersize=7,
+        color=chart_style.color(0),
+        markerfacecolor=face,
+        zorder=4,
     )
     mark(point, tip)
 

@@ -20,9 +20,10 @@ from benchbench.compare.comparison_tables import group_tables, published_table
 from benchbench.config.defaults import DEFAULT_EXPERIMENT
 from benchbench.paths import write_atomically
 from benchbench.records import file_names
-from benchbench.report import bar_charts, curves, embedded_images, facts, report_tables
+from benchbench.report import class_charts, curves, embedded_images, facts, report_tables
 from benchbench.report.class_accuracy import class_table
 from benchbench.report.interval_chart import interval_chart
+from benchbench.report.phase_chart import phase_chart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from benchbench.compare.groups import ComparedGroup
     from benchbench.compare.text_tables import TextTable
-    from benchbench.report.charts import Chart
+    from benchbench.report.chart_style import Chart
     from benchbench.report.class_accuracy import ClassTable
     from benchbench.report.embedded_images import ClassImages, SeenImages
     from benchbench.report.kept_files import PredictedImage
@@ -170,13 +171,13 @@ def _answer(group: ComparedGroup, number: int, intervals: dict[str, Chart]) -> _
 def _charts(subject: Subject, table: ClassTable) -> dict[str, Chart]:
     charts = {
         "curves": curves.learning_curves(subject),
-        "classes": bar_charts.accuracy_per_class(table, subject),
-        "phases": bar_charts.phases(subject),
+        "classes": class_charts.accuracy_per_class(table, subject),
+        "phases": phase_chart(subject),
         "epochs": curves.epoch_seconds(subject),
     }
     best = subject.best
     if best is not None and (path := subject.artifacts(best) / file_names.CONFUSION_MATRIX).exists():
-        charts["confusion"] = bar_charts.confusion(path)
+        charts["confusion"] = class_charts.confusion(path)
     return charts
 
 

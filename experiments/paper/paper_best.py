@@ -11,14 +11,14 @@ from benchbench.compare.intervals import wilson
 from benchbench.data.kept_images import Samples
 from benchbench.records import file_names
 from benchbench.report.drawing import QUIET_COLOR, Figure, PercentFormatter
-from benchbench.report.figures import (
+from benchbench.report.kept_files import read_per_class, read_predicted_images
+from benchbench.report.run_figures import (
     BAR_COLOR,
     predicted_images,
     short,
     show_image,
     title,
 )
-from benchbench.report.kept_files import read_per_class, read_predicted_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 
 from benchbench.records import file_names
 from benchbench.records.artifact_files import LayerColumn
-from benchbench.report.figures import short
+from benchbench.report.run_figures import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

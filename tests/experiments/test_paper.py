@@ -23,7 +23,7 @@ from benchbench.config.differences import varying
 from benchbench.config.spec import PluginSpec
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.file_names import SAMPLES
-from benchbench.report.figures import CORRECT_COLOR, WRONG_COLOR
+from benchbench.report.run_figures import CORRECT_COLOR, WRONG_COLOR
 from benchbench.report.trial_files import TrialFiles
 from benchbench.worker.artifact_tables import save_layers
 from benchbench.worker.artifacts import write_predicted

@@ -25,7 +25,7 @@ from benchbench.errors import BenchError, SpecError
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.events import Error
 from benchbench.records.record import MlflowRun, Record
-from benchbench.report import charts, drawing, embedded_images, facts, page, report_tables
+from benchbench.report import chart_style, drawing, embedded_images, facts, page, report_tables
 from benchbench.report.class_accuracy import class_table
 from benchbench.report.subject import Subject
 from benchbench.report.trial_files import TrialFiles
@@ -266,7 +266,7 @@ def test_a_class_that_two_datasets_have_has_no_single_number_of_images(tmp_path:
 
 
 def test_each_of_many_configurations_is_drawn_in_its_own_way() -> None:
-    assert len({(charts.color(number), charts.dashes(number)) for number in range(24)}) == 24
+    assert len({(chart_style.color(number), chart_style.dashes(number)) for number in range(24)}) == 24
 
 
 def test_a_name_in_quotation_marks_can_be_pressed_in_the_legend_too() -> None:

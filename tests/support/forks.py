@@ -32,7 +32,7 @@ LEFT_BY_TESTS = ("BENCHBENCH_LOOSE_PLUGINS", "PYTHONBREAKPOINT", "RAY_")
 PRELOADED = """
 benchbench.cli.main benchbench.driver.compare benchbench.driver.grid benchbench.driver.predict benchbench.driver.report
 benchbench.driver.run benchbench.driver.time benchbench.driver.transfer benchbench.executors.local
-benchbench.report.figures benchbench.report.grid_page benchbench.report.page benchbench.tracking.exporting
+benchbench.report.run_figures benchbench.report.grid_page benchbench.report.page benchbench.tracking.exporting
 benchbench.tracking.importing mlflow mlflow.store.db.utils mlflow.store.tracking.rest_store
 mlflow.store.tracking.sqlalchemy_store
 """
