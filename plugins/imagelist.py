@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import benchbench as bb
-from benchbench.config.files import decode_text
+from benchbench.config.text_files import decode_text
 from benchbench.data.archive import open_files, reader
 from benchbench.data.image_files import (
     MAX_FILE_BYTES,

@@ -21,7 +21,7 @@ from benchbench_plugins.tinyimage10 import (
 )
 
 import benchbench as bb
-from benchbench.config.files import decode_text
+from benchbench.config.text_files import decode_text
 from benchbench.data.archive import Files, find_prefix, open_files
 
 if TYPE_CHECKING:

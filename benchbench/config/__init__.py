@@ -14,6 +14,6 @@
     values.py            values as a user types them, and whether a spec has those that were asked for
     training_options.py  options of a trial that do not change its result, such as which files it keeps
     defaults.py          default settings of a trial, and settings with a fixed set of choices
-    files.py             reads text and TOML files
+    text_files.py        reads text and TOML files
     validation.py        checks tables of TOML, and turns pydantic's errors into sentences
 """

@@ -17,10 +17,10 @@ from benchbench.config.axes import AXIS, axis_keys, check_axis, check_no_axis, c
 from benchbench.config.compare_section import check_names, is_of_target, read_comparison
 from benchbench.config.composition import DEFAULT, as_one, part_names
 from benchbench.config.design import Design, default_looks
-from benchbench.config.files import read_toml
 from benchbench.config.grid_checks import first_repeat, repeated_trial_error
 from benchbench.config.kinds import KINDS, plural
 from benchbench.config.spec import Draft, read_settings
+from benchbench.config.text_files import read_toml
 from benchbench.config.validation import Table, read_table, refuse_unknown_keys
 from benchbench.config.values import describe_values
 from benchbench.errors import SpecError

@@ -17,7 +17,7 @@ from benchbench.records.json_adapter import json_adapter
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchbench.protocol.augmentation_preview import AugmentRequest
+    from benchbench.protocol.preview_messages import AugmentRequest
 
 
 def augment(images: NDArray[np.uint8], labels: NDArray[np.int64], request: AugmentRequest) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from benchbench.config.composition import NOTHING
 from benchbench.data.split_checks import cut_problem
 from benchbench.driver.augmentation_preview import augment
 from benchbench.errors import SpecError
-from benchbench.protocol.augmentation_preview import AugmentRequest
+from benchbench.protocol.preview_messages import AugmentRequest
 from benchbench.report.contact_sheet import draw_sheet, names_of_numbered, picked
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from benchbench.background import in_background
 from benchbench.config import defaults, grid_file
-from benchbench.config.files import read_text
 from benchbench.config.grid_checks import check_grid
+from benchbench.config.text_files import read_text
 from benchbench.driver.grid_state import GridState
 from benchbench.driver.interrupts import Interrupted, interruptible
 from benchbench.driver.plan import Rules

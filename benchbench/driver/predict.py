@@ -15,7 +15,7 @@ from benchbench.data.preparation import check_are_images
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import DataError, counted
 from benchbench.processes import ask, exit_reason
-from benchbench.protocol.predictions import PredictRequest, PredictResponse
+from benchbench.protocol.prediction_messages import PredictRequest, PredictResponse
 from benchbench.records.json_adapter import json_adapter
 
 if TYPE_CHECKING:

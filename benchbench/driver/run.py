@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from benchbench.config.composition import JOINT, as_one
-from benchbench.config.files import read_toml
 from benchbench.config.kinds import plural
 from benchbench.config.spec import Draft, read_settings
+from benchbench.config.text_files import read_toml
 from benchbench.driver.interrupts import Interrupted
 from benchbench.driver.plan import Rules
 from benchbench.driver.settings import Settings, TrialOptions, refuse_unknown_arguments, setting_texts, texts_of

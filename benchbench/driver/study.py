@@ -10,7 +10,7 @@ from benchbench.compare.verdicts import POINTS
 from benchbench.config import grid_file
 from benchbench.config.compare_section import read_comparison
 from benchbench.config.defaults import default_experiment
-from benchbench.config.files import read_toml
+from benchbench.config.text_files import read_toml
 from benchbench.config.validation import refuse_unknown_keys
 from benchbench.config.values import describe_values
 from benchbench.driver.grid_records import GridRecords, GridTrial, grid_trials

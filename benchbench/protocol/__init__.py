@@ -3,11 +3,12 @@
 ::
 
     jobs.py                   what a worker is asked to carry out
+    messages.py               what a worker reports while it trains, and how messages are written and read
     timing_messages.py        what a worker reports while it times variants
-    messages.py               all messages, and how they are written and read
     channel.py                the sockets between a driver and its worker
     shared_counter.py         counts batches, and carries the request to stop, in shared memory
+
     plugin_check_messages.py  what the process that checks plugins is asked, and answers
-    predictions.py            what the process that predicts is asked, and answers
-    augmentation_preview.py   what the process that augments images for bench data show is asked
+    prediction_messages.py    what the process that predicts is asked, and answers
+    preview_messages.py       what the process that augments images for bench data show is asked
 """

@@ -19,7 +19,7 @@ from benchbench.errors import BenchError
 from benchbench.plugin.augmentation import ImageSpec
 from benchbench.plugin.registry import Registry
 from benchbench.processes import serve
-from benchbench.protocol.augmentation_preview import AugmentRequest
+from benchbench.protocol.preview_messages import AugmentRequest
 from benchbench.records.json_adapter import json_adapter
 from benchbench.worker.augmentation import Augmenter
 from benchbench.worker.batches import crop, pad

@@ -23,7 +23,7 @@ from benchbench.data.damaged_images import unreadable
 from benchbench.data.preparation import MAX_PIXEL, Classifier, as_images, read_files
 from benchbench.errors import BenchError, DataError
 from benchbench.processes import serve
-from benchbench.protocol.predictions import PredictRequest, PredictResponse
+from benchbench.protocol.prediction_messages import PredictRequest, PredictResponse
 from benchbench.records import file_names
 from benchbench.records.events import Error
 from benchbench.records.json_adapter import json_adapter

@@ -14,9 +14,9 @@ from support import journals
 
 import benchbench as bb
 from benchbench.config.axes import expand
-from benchbench.config.files import read_toml
 from benchbench.config.kinds import KINDS
 from benchbench.config.spec import Draft, PluginDraft, Spec, parse_setting, read_settings
+from benchbench.config.text_files import read_toml
 from benchbench.errors import SpecError
 from benchbench.plugin.registry import Registry
 from benchbench.records.events import Started, event_from_json, event_to_json

@@ -13,7 +13,7 @@ from support.permissions import forbid
 from benchbench.driver.predict import find_files, predict
 from benchbench.driver.watcher import Watcher
 from benchbench.errors import DataError
-from benchbench.protocol.predictions import PredictResponse
+from benchbench.protocol.prediction_messages import PredictResponse
 from benchbench.records.json_adapter import json_adapter
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from support import journals
 
 from benchbench.config import spec as specs
-from benchbench.config.files import read_toml
+from benchbench.config.text_files import read_toml
 from benchbench.driver.provenance import environment, write_provenance
 from benchbench.records.record import Record
 from benchbench.records.redaction import without_credentials

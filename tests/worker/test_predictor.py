@@ -20,7 +20,7 @@ from torch import nn
 
 from benchbench.data.preparation import Classifier, Preparation
 from benchbench.errors import DataError
-from benchbench.protocol.predictions import PredictRequest
+from benchbench.protocol.prediction_messages import PredictRequest
 from benchbench.worker.model_export import save_model
 from benchbench.worker.predictor import IMAGES_PER_PASS, Predictor, answer
 
