@@ -39,7 +39,10 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What was trained on. ``source`` is a file, folder or package; ``digest`` covers all images and labels."""
+    """What was trained on. ``source`` is a file, folder or package; ``digest`` covers all images and labels.
+
+    The cache keeps the facts of decoded images: with a new field, raise the ``FORMAT`` of ``data/cache.py``.
+    """
 
     digest: str
     class_names: tuple[str, ...]
