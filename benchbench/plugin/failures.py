@@ -15,7 +15,7 @@ from benchbench.errors import BenchError, DataError, ModelError, PluginError, fi
 from benchbench.plugin.code import source_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from benchbench.plugin.base import Plugin
 
@@ -109,8 +109,7 @@ def _text_and_line(error: BaseException, own_files: Iterable[Path]) -> tuple[str
         text = ": ".join(filter(None, [type(error).__name__, first_line(error)]))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename)]
     own = [frame for frame in frames if Path(frame.filename) in own_files or not _is_library(frame.filename)]
-    last = (own or frames)[-1:]
-    return text, "".join(_line(frame.filename, frame.lineno) for frame in last)
+    return text, _line_of_last(own or list(filter(_is_not_of_torch, frames)))
 
 
 def line_in_plugin(error: BaseException) -> str:
@@ -120,9 +119,17 @@ def line_in_plugin(error: BaseException) -> str:
     """
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename)]
     own = [frame for frame in frames if not _is_library(frame.filename)]
-    foreign = [frame for frame in frames if not {"torch", "numpy"}.intersection(Path(frame.filename).parts)]
+    foreign = filter(_is_not_of_torch, frames)
     outside = [frame for frame in foreign if not Path(frame.filename).is_relative_to(_STANDARD_LIBRARY)]
-    return "".join(_line(frame.filename, frame.lineno) for frame in (own or outside)[-1:])
+    return _line_of_last(own or outside)
+
+
+def _is_not_of_torch(frame: traceback.FrameSummary) -> bool:
+    return not {"torch", "numpy"}.intersection(Path(frame.filename).parts)
+
+
+def _line_of_last(frames: Sequence[traceback.FrameSummary]) -> str:
+    return "".join(_line(frame.filename, frame.lineno) for frame in frames[-1:])
 
 
 def _is_outside(file_name: str) -> bool:
