@@ -1,6 +1,6 @@
 """Workers as forks of one process that has imported torch and waits.
 
-A worker that is started anew spends three seconds of a processor on importing torch. A fork has its own memory,
+A worker that is started anew spends five seconds of a processor on importing torch. A fork has its own memory,
 descriptors, signals, process group and exit code, like any other process. But its parent is the process that forked it,
 and sets of texts have the same order in all forks. Calls of ``bench`` that are started anew, as those that are killed
 are, start their workers anew too.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import io
 import json
 import os
@@ -47,6 +48,12 @@ FREE_PREFIXES = (
     "TMPDIR",
 )
 """Variables that change nothing about importing torch."""
+
+PRELOADED = """
+benchbench.plugin.registry benchbench.worker.main benchbench.worker.system_metrics benchbench.worker.trial
+sympy.tensor.tensor torch._dynamo torch._inductor.ir torch._inductor.sizevars torch.export.exported_program
+"""
+"""What trials import while they run: torch's optimizers import its compiler when they are made, for two seconds."""
 
 MAX_REQUEST = 1 << 18
 
@@ -120,10 +127,9 @@ class ForkedWorker:
 
 
 def _serve(address: Path) -> None:
-    import benchbench.worker.main
-    import benchbench.worker.system_metrics
-    import benchbench.worker.trial  # noqa: F401
-
+    for name in PRELOADED.split():
+        with suppress(ModuleNotFoundError):  # other releases of torch have other modules
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how those that report on workers end
