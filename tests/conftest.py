@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import forked_workers, shared
+from support import forked_workers, forks, shared
 from support.paths import REPOSITORY
 from support.virtual_environments import make_virtual_environment
 
@@ -67,8 +68,9 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _forked_workers(_no_telemetry: None, _shared: None) -> None:
-    """Start most workers as forks of a process that has imported torch."""
+    """Start most calls and workers as forks of processes that have imported what they need."""
     if sys.platform == "linux":
+        forks.server_environment()
         forked_workers.serve_workers()
         forked_workers.use_forks(worker_process)
 
@@ -86,13 +88,40 @@ def _frozen() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _environment_of_modules(_forked_workers: None) -> Iterator[None]:
+    """Let variables that plugins and libraries set for the tests of a module end with them."""
+    with environment_kept():
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _own_folders(_shared: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _environment() -> Iterator[None]:
+    """Let variables that plugins and libraries set in a test end with it."""
+    with environment_kept():
+        yield
+
+
+@contextmanager
+def environment_kept() -> Iterator[None]:
+    """Put the environment back afterwards."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(
+    _shared: None, _environment: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each test has caches and state of its own, and nothing from the user's environment reaches it."""
     base = tmp_path_factory.mktemp("bench")
     for name in OF_THE_USER:
-        monkeypatch.setenv(name, "")  # so that what a command sets in this process ends with the test as well
-        monkeypatch.delenv(name)
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BENCH_CACHE", str(shared.share_catalogs(base / "cache")))
     monkeypatch.setenv("BENCH_STATE", str(base / "state"))
 

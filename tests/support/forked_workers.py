@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import ModuleType
 
-ADDRESS = "BENCH_TEST_WORKERS"
+ADDRESS = "FORKED_WORKERS"
 """The variable with the address of the process that forks workers: processes of one test run share it."""
 
 FREE_PREFIXES = (

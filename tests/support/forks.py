@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 FREE_PREFIXES = ("BENCH_", "KMP_", "MLFLOW_", "OMP_", "PYTEST_", "PYTHONPATH")
 """Variables that change nothing about an import, except for the paths of modules, which a fork adds itself."""
 
-LEFT_BY_TESTS = ("BENCHBENCH_LOOSE_PLUGINS", "PYTHONBREAKPOINT", "RAY_")
-"""Variables that plugins and Ray set in the process of the tests: without them here, no later call would be a fork."""
-
 PRELOADED = """
 benchbench.cli.main benchbench.driver.compare benchbench.driver.grid benchbench.driver.predict benchbench.driver.report
 benchbench.driver.run benchbench.driver.time benchbench.driver.transfer benchbench.executors.local
@@ -46,8 +43,8 @@ def fits(environment: Mapping[str, str]) -> bool:
     """Tell whether a fork would be what a new process is: on Linux, in much the same environment."""
     if sys.platform != "linux" or any(name.startswith("COVERAGE_PROCESS") for name in environment):
         return False
-    differing = dict(set(environment.items()) ^ set(_server_environment().items()))
-    return all(name.startswith((*FREE_PREFIXES, *LEFT_BY_TESTS)) for name in differing)
+    differing = dict(set(environment.items()) ^ set(server_environment().items()))
+    return all(name.startswith(FREE_PREFIXES) for name in differing)
 
 
 def call(
@@ -86,7 +83,8 @@ def _ask(request: str, timeout_seconds: float) -> int:
 
 
 @functools.cache
-def _server_environment() -> dict[str, str]:
+def server_environment() -> dict[str, str]:
+    """Return the environment of the first call: ask for it before a test changes its own."""
     return dict(os.environ)
 
 
@@ -97,7 +95,7 @@ def _server() -> subprocess.Popen[bytes]:
     # Without buffers, so that a line that has been read leaves nothing behind that select does not see.
     process = subprocess.Popen(
         [sys.executable, "-P", __file__],
-        env=_server_environment() | variables,
+        env=server_environment() | variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
