@@ -70,9 +70,9 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _forked_workers(_no_telemetry: None, _shared: None) -> None:
     """Start most calls and workers as forks of processes that have imported what they need."""
     if sys.platform == "linux":
-        forks.server_environment()
         forked_workers.serve_workers()
         forked_workers.use_forks(worker_process)
+        forks.server_environment()
 
 
 @pytest.fixture
