@@ -26,23 +26,15 @@ from benchbench.protocol.messages import (
     TrialEvent,
     encode,
 )
-from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.worker.main import Worker, _read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from benchbench.protocol.messages import Answer, Request
+    from benchbench.protocol.shared_counter import SharedCounter
 
 FILES = (str(PLUGINS / "tiny.py"), str(PLUGINS / "unruly.py"))
-
-
-@pytest.fixture
-def counter(tmp_path: Path) -> Iterator[SharedCounter]:
-    shared = SharedCounter(tmp_path / "counter")
-    yield shared
-    shared.close()
 
 
 def answers(counter: SharedCounter, folder: Path, *, works: bool, **model: Any) -> list[Answer]:
