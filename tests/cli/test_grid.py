@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mlflow.entities import Run
+    from support.forks import ForkedCall
 
 WAIT_SECONDS = 120
 HEAD = """
@@ -53,7 +54,7 @@ def used(tmp_path_factory: pytest.TempPathFactory, cache: Path, empty_database: 
     return Bench(folder, cache)
 
 
-def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+def wait_until(condition: Callable[[], object], process: subprocess.Popen[str] | ForkedCall) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline

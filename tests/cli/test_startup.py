@@ -102,7 +102,7 @@ def test_warnings_of_libraries_end_no_trial_where_warnings_are_errors(bench: Ben
 def start_with_sighup(bench: Bench, *arguments: object, handler: signal.Handlers) -> subprocess.Popen[str]:
     """Start it as a shell (``SIG_DFL``) or nohup (``SIG_IGN``) does, however these tests were started."""
     before = signal.signal(signal.SIGHUP, handler)
-    process = bench.start(*arguments)
+    process = bench.start_anew(*arguments)
     signal.signal(signal.SIGHUP, before)
     return process
 

@@ -89,7 +89,7 @@ def test_a_timing_is_no_trial_for_any_other_command(bench: Bench) -> None:
 @pytest.mark.slow
 def test_ctrl_c_ends_with_the_rounds_there_are_and_with_a_word_where_they_are_too_few(bench: Bench) -> None:
     for begin, text in (("round 3/", "stopped after"), ("sgd: warming up", "an interval needs 3, so nothing is kept")):
-        process = bench.start(*TINY, "-o", "sgd,adam", "--rounds", 5000, "--steps", 2, "--experiment", begin[:3])
+        process = bench.start_anew(*TINY, "-o", "sgd,adam", "--rounds", 5000, "--steps", 2, "--experiment", begin[:3])
         assert process.stdout is not None
         assert any(line.startswith(begin) for line in process.stdout)
         process.send_signal(signal.SIGINT)

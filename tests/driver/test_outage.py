@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from support.forks import ForkedCall
+
     from benchbench.records.journal import Journal
 
 pytestmark = pytest.mark.slow
@@ -57,7 +59,7 @@ def port_of(served: Bench) -> int:
     return int(served.variables["MLFLOW_TRACKING_URI"].rpartition(":")[2])
 
 
-def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+def wait_until(condition: Callable[[], object], process: subprocess.Popen[str] | ForkedCall) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline
@@ -98,7 +100,7 @@ def test_a_grid_trains_on_while_its_server_is_away_and_all_arrives_once(served: 
 
 def test_what_a_server_that_stays_away_did_not_get_is_sent_by_the_next_command(served: Bench) -> None:
     with server(served.folder, port_of(served)):
-        process = served.start(*COMMAND)
+        process = served.start_anew(*COMMAND)
         wait_until(lambda: any(journal.mlflow_run() for journal in served.journals()), process)
     wait_until(lambda: num_ended(served) == 3, process)
     assert process.stdout is not None
@@ -128,7 +130,7 @@ def only_journal(bench: Bench) -> Journal:
 
 
 def start_and_checkpoint(bench: Bench) -> subprocess.Popen[str]:
-    process = bench.start(*RUN)
+    process = bench.start_anew(*RUN)
     wait_until(lambda: list(bench.folder.glob(".bench/trials/*/*/checkpoint.pt")), process)
     return process
 

@@ -125,7 +125,7 @@ def struck(
     bench: Bench, command: tuple[object, ...], waiting: list[Moment], history: list[str]
 ) -> subprocess.CompletedProcess[str]:
     """Give the command and kill at the next moments, as long as it lives: it replaces a worker that is killed."""
-    process = bench.start(*command)
+    process = bench.start_anew(*command)
     while waiting and process.poll() is None:
         moment = waiting.pop(0)
         hit = moment.strike(bench, process)
@@ -247,7 +247,7 @@ def test_grids_killed_at_twenty_random_moments_end_as_if_nothing_had_happened(
 
 def test_nothing_is_left_running_when_the_driver_is_killed(tmp_path: Path, cache: Path, empty_database: Path) -> None:
     bench = a_folder(tmp_path / "run", cache, empty_database)
-    process = bench.start(*RUN, "--epochs", 100_000)
+    process = bench.start_anew(*RUN, "--epochs", 100_000)
     while not SIGNS["checkpoint"](bench):
         assert process.poll() is None
         time.sleep(POLL_SECONDS)

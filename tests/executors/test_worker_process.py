@@ -73,7 +73,7 @@ def test_ctrl_c_ends_a_load_that_hangs_with_all_of_its_processes(bench: Bench, t
     root = tmp_path / "pids"
     options = ("--set", "dataset.way=hang", "--data", root, "--plugins", FILES[0], "--plugins", FILES[1])
     root.touch()
-    process = bench.start("run", "tiny", "processes", *options)
+    process = bench.start_anew("run", "tiny", "processes", *options)
     pids = wait_for_pids(root)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=SECONDS)
@@ -108,7 +108,9 @@ def test_a_worker_that_gets_sigterm_finishes_what_it_does(executor: LocalExecuto
 
 
 def test_sigterm_to_all_processes_stops_a_run_after_its_batch(bench: Bench) -> None:
-    process = bench.start("run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000, "--artifacts", "none")
+    process = bench.start_anew(
+        "run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000, "--artifacts", "none"
+    )
     assert process.stdout is not None
     assert any("epoch" in line and "train" in line for line in process.stdout)
     for each in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)):
@@ -203,7 +205,9 @@ def runs(pid: int) -> bool:
 
 
 def test_ctrl_z_suspends_the_workers_too_until_the_call_goes_on(bench: Bench) -> None:
-    process = bench.start("run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000, "--artifacts", "none")
+    process = bench.start_anew(
+        "run", "tiny", "digits", "--plugins", FILES[0], "--epochs", 100_000, "--artifacts", "none"
+    )
     assert process.stdout is not None
     assert any("epoch" in line and "train" in line for line in process.stdout)
     (worker,) = workers(process)

@@ -182,7 +182,8 @@ def test_a_trial_works_beside_all_of_them(tmp_path: Path, empty_database: Path) 
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     bench = Bench(tmp_path, tmp_path / "cache")
     plugins = ("--plugins", BROKEN, "--plugins", PLUGINS / "_crashes.py")
-    done = bench("run", "alexnet", "digits", *plugins, "-e", "1", "-b", "256", "--artifacts", "none", "--json")
+    small = ("--set", "dataset.image_size=64", "--set", "dataset.num_train=64", "--artifacts", "none")
+    done = bench("run", "alexnet", "synthetic", *plugins, *small, "-e", 1, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "finished"
     listed = json.loads(bench("list", *plugins, "--json").stdout)

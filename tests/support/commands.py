@@ -39,8 +39,15 @@ class Bench:
         environment = self._environment | variables
         return call(*arguments, folder=self.folder, environment=environment, program=self.program)
 
-    def start(self, *arguments: object, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, **variables: str) -> subprocess.Popen[str] | forks.ForkedCall:
         """Call it and return at once."""
+        words, environment = [str(self.program), *map(str, arguments)], self._environment | variables
+        if self.program == PROGRAM and forks.fits(environment):
+            return forks.ForkedCall(words, folder=self.folder, environment=environment)
+        return self.start_anew(*arguments, **variables)
+
+    def start_anew(self, *arguments: object, **variables: str) -> subprocess.Popen[str]:
+        """Call it in a new process, whose workers are new processes and its children; return at once."""
         return subprocess.Popen(
             [self.program, *map(str, arguments)],
             cwd=self.folder,

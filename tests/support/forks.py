@@ -1,29 +1,31 @@
 """Calls of ``bench`` as forks of one process that has imported everything and waits.
 
-A call that is started anew spends three seconds of a processor on importing MLflow, pandas and our own modules. A fork
-has its own memory, descriptors, signals and exit code, like any other process, and starts workers as any call does.
+A call that is started anew spends three seconds of a processor on importing MLflow, pandas and our own modules. Forks
+start forks as their workers.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
-import gc
-import json
+import importlib
 import os
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
+import time
 from pathlib import Path
-from select import select
 from typing import TYPE_CHECKING, Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+from support import forked_workers
+from support.fork_server import Fork, serve, start_server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FREE_PREFIXES = ("BENCH_", "KMP_", "MLFLOW_", "OMP_", "PYTEST_", "PYTHONPATH")
+FREE_PREFIXES = ("BENCH_", "COLUMNS", "CUDA_VISIBLE_DEVICES", "KMP_", "MLFLOW_", "OMP_", "PYTEST_", "PYTHONPATH")
 """Variables that change nothing about an import, except for the paths of modules, which a fork adds itself."""
 
 PRELOADED = """
@@ -35,6 +37,7 @@ mlflow.store.tracking.sqlalchemy_store
 """
 
 
+STARTS_WITHIN_SECONDS = 120
 WITHOUT_TORCH = [["run"], ["grid"], ["time"], ["compare"], ["report"], ["runs"], ["predict"]]
 """Commands whose driver leaves torch to its workers."""
 
@@ -47,39 +50,42 @@ def fits(environment: Mapping[str, str]) -> bool:
     return all(name.startswith(FREE_PREFIXES) for name in differing)
 
 
-def call(
-    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], timeout_seconds: float
-) -> subprocess.CompletedProcess[str]:
-    """Run a call of ``bench``, whose first argument is the program, in a fork, and wait for its end.
+class ForkedCall(Fork):
+    """A call of ``bench``, whose first argument is the program; its output goes into files.
 
     With ``-c`` as the second argument, the third is a script, as for Python.
     """
-    with tempfile.TemporaryDirectory() as name:
-        output, errors = Path(name, "stdout"), Path(name, "stderr")
-        request = {
-            "arguments": list(arguments),
-            "folder": str(folder),
-            "environment": dict(environment),
-            "stdout": str(output),
-            "stderr": str(errors),
-        }
-        code = _ask(json.dumps(request), timeout_seconds)
-        texts = [path.read_text(encoding="utf-8") for path in (output, errors)]
-    return subprocess.CompletedProcess(list(arguments), code, *texts)
+
+    def __init__(self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> None:
+        self.args = list(arguments)
+        self._files = [os.memfd_create(name) for name in ("stdout", "stderr")]
+        request = {"arguments": self.args, "folder": str(folder), "environment": dict(environment)}
+        super().__init__(_server(), request, self._files)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for its end, and return all of its output and errors."""
+        self.wait(timeout)
+        output, errors = map(_read_and_close, self._files)
+        return output, errors
 
 
-def _ask(request: str, timeout_seconds: float) -> int:
-    """Return the exit code of a call; kills one that takes too long."""
-    server = _server()
-    assert server.stdin is not None
-    assert server.stdout is not None
-    server.stdin.write(f"{request}\n".encode())
-    pid = int(server.stdout.readline())
-    if not select([server.stdout], [], [], timeout_seconds)[0]:
-        os.kill(pid, signal.SIGKILL)
-        server.stdout.readline()
-        raise subprocess.TimeoutExpired("bench", timeout_seconds)
-    return int(server.stdout.readline())
+def _read_and_close(descriptor: int) -> str:
+    with open(descriptor, encoding="utf-8") as file:
+        file.seek(0)
+        return file.read()
+
+
+def call(
+    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], timeout_seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a call of ``bench`` in a fork, and wait for its end; kills one that takes too long."""
+    process = ForkedCall(arguments, folder=folder, environment=environment)
+    try:
+        output, errors = process.communicate(timeout_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess(process.args, process.wait(), output, errors)
 
 
 @functools.cache
@@ -89,62 +95,36 @@ def server_environment() -> dict[str, str]:
 
 
 @functools.cache
-def _server() -> subprocess.Popen[bytes]:
+def _server() -> Path:
+    """Return the address of the server, which listens from now on."""
     # Threads of libraries would not survive the fork, so there are none.
     variables = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    # Without buffers, so that a line that has been read leaves nothing behind that select does not see.
-    process = subprocess.Popen(
-        [sys.executable, "-P", __file__],
-        env=server_environment() | variables,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-    )
-    atexit.register(process.communicate)  # the end of its input ends it
-    return process
+    address = start_server(__file__, server_environment() | variables)
+    deadline = time.monotonic() + STARTS_WITHIN_SECONDS
+    while not address.exists():
+        assert time.monotonic() < deadline, "the server for calls of bench does not start"
+        time.sleep(0.05)
+    return address
 
 
-def _serve() -> None:
-    """Fork for each request, and tell the pid of the fork and then its exit code; ends in a fork or without input."""
-    for name in PRELOADED.split():
-        __import__(name)
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from support import forked_workers
-
-    del sys.path[0]
-    forked_workers.use_forks(sys.modules["benchbench.executors.worker_process"])
-    gc.collect()
-    gc.freeze()  # a collection in a fork would copy all of its memory
-    for line in sys.stdin:
-        pid = os.fork()
-        if not pid:
-            _become(json.loads(line))
-            return
-        _tell(pid)
-        _tell(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-    os._exit(0)
-
-
-def _tell(number: int) -> None:
-    # Not by sys.stdout, whose buffer a fork would inherit.
-    os.write(1, b"%d\n" % number)
-
-
-def _become(request: dict[str, Any]) -> None:
-    """Make this process what a new one would be."""
-    for descriptor, path in enumerate((os.devnull, request["stdout"], request["stderr"])):
-        opened = os.open(path, os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(opened, descriptor)
-        os.close(opened)
-    os.chdir(request["folder"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
+def _become(request: dict[str, Any], descriptors: list[int]) -> int:
+    """Make this process what a new one would be, run the call, and return its exit code."""
+    for target, descriptor in enumerate((os.open(os.devnull, os.O_RDONLY), *descriptors)):
+        os.dup2(descriptor, target)
+        os.close(descriptor)
     sys.argv[:] = request["arguments"]
     sys.path[0:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    try:
+        return _exit_code()
+    except Exception:  # noqa: BLE001 - as Python does, if a call has not set something else
+        sys.excepthook(*sys.exc_info())
+        return 1
+    finally:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
 
 
 def _exit_code() -> int:
-    """Run the call, and return its exit code; raises what Python would show."""
     from benchbench.cli.main import main
 
     try:
@@ -163,15 +143,7 @@ def _exit_code() -> int:
     return 0
 
 
-def _end(code: int) -> None:
-    """End as Python does, except that memory is not freed object by object, which would copy it."""
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 if __name__ == "__main__":
-    _serve()
-    _end(_exit_code())
+    del sys.path[0]
+    forked_workers.use_forks(importlib.import_module("benchbench.executors.worker_process"))
+    serve(Path(sys.argv[1]), PRELOADED.split(), _become)

@@ -21,14 +21,15 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)  # it runs nine tests, each with a limit of its own
+@pytest.mark.timeout(1200)  # it runs eight tests, each with a limit of its own
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_steps_are_exact_with_each_instruction_set(name: str) -> None:
     if not SUPPORTED[name]:
         pytest.skip(f"this processor has no {name}")
     if torch.backends.cpu.get_cpu_capability() == name.upper():
         pytest.skip(f"torch takes {name} by itself: test_exact_steps.py runs with it")
-    chosen = "(twenty_steps or gradients) and by_hand and not avx_512"
+    # The paper's gradients alone would take as long as all others, and its twenty steps are among them.
+    chosen = "(twenty_steps or gradients and many) and by_hand and not avx_512"
     done = subprocess.run(
         [sys.executable, "-c", RUN_TESTS, "-q", "-k", chosen, str(REPOSITORY / "tests/worker/test_exact_steps.py")],
         # Threads that spin while they wait take the cores from the tests beside this one.
@@ -38,5 +39,5 @@ def test_steps_are_exact_with_each_instruction_set(name: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "9 passed" in done.stdout, "the words above choose other tests now"
+    assert "8 passed" in done.stdout, "the words above choose other tests now"
     assert done.stdout.startswith(name.upper())

@@ -1,0 +1,154 @@
+"""A process that has imported what others need and waits: each request makes it fork, which starts faster than Python.
+
+A fork has its own memory, descriptors, signals and exit code, like any other process. But its parent is not the process
+that asked for it, and sets of texts have the same order in all forks.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from select import select
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    Become = Callable[[dict[str, Any], list[int]], int]
+    """Makes a fork what a request and its descriptors ask for, does its work, and returns its exit code."""
+
+MAX_REQUEST = 1 << 18
+MAX_DESCRIPTORS = 3
+
+
+class Fork:
+    """A process that a server has forked: what tests and drivers use of ``subprocess.Popen``.
+
+    ``request`` has its ``folder`` and ``environment``, and what the server's script needs. It may lead a process group
+    of its own.
+
+    Raises :class:`ConnectionRefusedError` or :class:`FileNotFoundError` while the server does not listen yet.
+    """
+
+    def __init__(
+        self, address: Path, request: Mapping[str, Any], descriptors: Sequence[int], *, has_own_group: bool = False
+    ) -> None:
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._connection.connect(str(address))
+        socket.send_fds(
+            self._connection, [json.dumps({**request, "has_own_group": has_own_group}).encode()], descriptors
+        )
+        self.pid = int(self._connection.recv(MAX_REQUEST))
+        self.returncode: int | None = None
+        self._has_ended = threading.Event()
+        threading.Thread(target=self._hear_end, daemon=True).start()
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if not self._has_ended.wait(timeout):
+            raise subprocess.TimeoutExpired("fork", timeout or 0)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _hear_end(self) -> None:
+        self.returncode = int(self._connection.recv(MAX_REQUEST) or -signal.SIGKILL)
+        self._connection.close()
+        self._has_ended.set()
+
+
+def start_server(script: str, environment: Mapping[str, str], *, process_group: int | None = None) -> Path:
+    """Start a script that serves, and return its address. It ends with this process."""
+    address = Path(tempfile.mkdtemp(prefix="forks-"), "server")
+    process = subprocess.Popen(
+        [sys.executable, "-P", script, str(address)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        process_group=process_group,
+    )
+    atexit.register(process.communicate)  # the end of its input ends it
+    return address
+
+
+def serve(address: Path, modules: Iterable[str], become: Become) -> None:
+    """Import modules, and fork for each request until the input ends."""
+    for name in modules:
+        with suppress(ModuleNotFoundError):  # other releases of libraries have other modules
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy all of its memory
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how those that report on forks end
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(address))
+        listening.listen()
+        while sys.stdin not in (ready := select([listening, sys.stdin], [], [])[0]):
+            assert ready
+            connection, _ = listening.accept()
+            if not os.fork():
+                listening.close()
+                _report(connection, become)
+            connection.close()
+    shutil.rmtree(address.parent)
+
+
+def _report(connection: socket.socket, become: Become) -> NoReturn:
+    """Fork what a request asks for, and tell its pid and then its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    text, descriptors, *_ = socket.recv_fds(connection, MAX_REQUEST, MAX_DESCRIPTORS)
+    request = json.loads(text)
+    pid = os.fork()
+    if not pid:
+        connection.close()
+        _work(request, descriptors, become)
+    if request["has_own_group"]:
+        os.setpgid(pid, pid)  # here as well, so that it leads its group once its driver knows it
+    for descriptor in descriptors:
+        os.close(descriptor)
+    with connection:
+        connection.send(b"%d" % pid)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with suppress(ConnectionError):  # if the process that asked was killed
+            connection.send(b"%d" % code)
+    os._exit(0)
+
+
+def _work(request: dict[str, Any], descriptors: list[int], become: Become) -> NoReturn:
+    """End as Python does, except that memory is not freed object by object, which would copy it."""
+    if request["has_own_group"]:
+        os.setpgid(0, 0)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    code = 1
+    try:
+        code = become(request, descriptors)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:  # noqa: BLE001 - as Python does
+        traceback.print_exc()
+    with suppress(BaseException):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
