@@ -34,14 +34,23 @@ def _never(_: Exception) -> bool:
     return False
 
 
+def _not_known(_: Exception) -> str:
+    return ""
+
+
 @contextmanager
 def failures_named(
-    plugin: Plugin, action: str = "", *, method: str = "", unless: Callable[[Exception], bool] = _never
+    plugin: Plugin,
+    action: str = "",
+    *,
+    method: str = "",
+    within: Callable[[Exception], str] = _not_known,
+    unless: Callable[[Exception], bool] = _never,
 ) -> Iterator[None]:
     """Turn whatever the plugin's code raises into an error that says what it did.
 
-    It failed ``action``, such as "on two images", or in a method of its own. Our own errors pass, and those for which
-    ``unless`` is true.
+    It failed ``action``, such as "on two images", or in a method of its own. ``within`` may say where exactly, such as
+    in which layer. Our own errors pass, and those for which ``unless`` is true.
     """
     try:
         yield
@@ -50,10 +59,10 @@ def failures_named(
     except Exception as error:  # a plugin may raise anything
         if unless(error):
             raise
-        text, line = _text_and_line(error, source_files(type(plugin)))
+        text, line = text_and_line(error, source_files(type(plugin)))
         if not line:  # it could not even be called, as with other arguments than ours
             line = line_of(getattr(plugin, method, None))
-        raise failure(plugin, f"failed {action or f'in {method}()'}: {text}{line}") from error
+        raise failure(plugin, f"failed {action or f'in {method}()'}: {text}{within(error)}{line}") from error
 
 
 def forward_of(module: object) -> Function | None:
@@ -94,11 +103,12 @@ def failure(plugin: Plugin, problem: str, *, hint: str = TRACEBACK_HINT) -> Benc
 
 
 def explain(error: BaseException, own_files: Iterable[Path] = ()) -> str:
-    """Return an exception in one line, with the last file and line of the plugin's own code that led to it."""
-    return "".join(_text_and_line(error, own_files))
+    """Return an exception in one line, with the last file and line of the plugin's own code, if that led to it."""
+    return "".join(text_and_line(error, own_files))
 
 
-def _text_and_line(error: BaseException, own_files: Iterable[Path]) -> tuple[str, str]:
+def text_and_line(error: BaseException, own_files: Iterable[Path]) -> tuple[str, str]:
+    """Return an exception in one line, and `` (file, line 3)``: the last line of the plugin's own code, or ""."""
     if isinstance(error, BenchError):
         return error.message, ""
     if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
@@ -109,7 +119,7 @@ def _text_and_line(error: BaseException, own_files: Iterable[Path]) -> tuple[str
         text = ": ".join(filter(None, [type(error).__name__, first_line(error)]))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename)]
     own = [frame for frame in frames if Path(frame.filename) in own_files or not _is_library(frame.filename)]
-    return text, _line_of_last(own or list(filter(_is_not_of_torch, frames)))
+    return text, _line_of_last(own or [frame for frame in frames if not _is_of_torch(frame.filename)])
 
 
 def line_in_plugin(error: BaseException) -> str:
@@ -119,13 +129,9 @@ def line_in_plugin(error: BaseException) -> str:
     """
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside(frame.filename)]
     own = [frame for frame in frames if not _is_library(frame.filename)]
-    foreign = filter(_is_not_of_torch, frames)
+    foreign = [frame for frame in frames if not _is_of_torch(frame.filename)]
     outside = [frame for frame in foreign if not Path(frame.filename).is_relative_to(_STANDARD_LIBRARY)]
     return _line_of_last(own or outside)
-
-
-def _is_not_of_torch(frame: traceback.FrameSummary) -> bool:
-    return not {"torch", "numpy"}.intersection(Path(frame.filename).parts)
 
 
 def _line_of_last(frames: Sequence[traceback.FrameSummary]) -> str:
@@ -142,6 +148,11 @@ def _is_outside(file_name: str) -> bool:
 def _is_library(file_name: str) -> bool:
     path = Path(file_name)
     return bool({"site-packages", "dist-packages"}.intersection(path.parts)) or path.is_relative_to(_STANDARD_LIBRARY)
+
+
+def _is_of_torch(file_name: str) -> bool:
+    """Tell whether a line is torch's or numpy's, which says little about the plugin."""
+    return bool({"torch", "numpy"}.intersection(Path(file_name).parts))
 
 
 def line_of(function: Function | None) -> str:

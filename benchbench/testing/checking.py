@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from benchbench.errors import BenchError
 from benchbench.plugin.code import source_files
-from benchbench.plugin.failures import TRACEBACK_HINT, explain, line_in_plugin
+from benchbench.plugin.failures import TRACEBACK_HINT, line_in_plugin, text_and_line
 from benchbench.protocol.plugin_check_messages import CheckOutcome, Report, failures_text, warn_of_notes
+from benchbench.worker.failed_layer import failed_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -72,15 +73,21 @@ def _outcome(item: Check[Subject], subject: Subject, plugin: Plugin | None) -> C
     except BrokenPromiseError as error:
         return CheckOutcome(item.name, "failed", str(error), error.fix)
     except BenchError as error:
-        fix = "" if error.hint == TRACEBACK_HINT else error.hint
-        return CheckOutcome(item.name, "failed", error.message, fix or "see that line", _traceback(error.__cause__))
+        fix = _fix_of(error.message) if error.hint in ("", TRACEBACK_HINT) else error.hint
+        return CheckOutcome(item.name, "failed", error.message, fix, _traceback(error.__cause__))
     except SystemExit as error:
         problem = f"it ends Python (exit code {error.code or 0}){line_in_plugin(error)}"
         return CheckOutcome(item.name, "failed", problem, "raise an error instead", _traceback(error))
     except Exception as error:  # noqa: BLE001 - the plugin's code is a stranger's
         own = source_files(type(plugin)) if plugin is not None else ()
-        return CheckOutcome(item.name, "failed", explain(error, own), "see that line", _traceback(error))
+        text, line = text_and_line(error, own)
+        problem = f"{text}{failed_layer(error)}{line}"
+        return CheckOutcome(item.name, "failed", problem, _fix_of(problem), _traceback(error))
     return CheckOutcome(item.name, "passed", note=note or "")
+
+
+def _fix_of(problem: str) -> str:
+    return next((f"see that {name}" for name in ("line", "layer") if f" {name} " in problem), TRACEBACK_HINT)
 
 
 def _traceback(error: BaseException | None) -> str:

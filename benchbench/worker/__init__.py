@@ -16,6 +16,7 @@
     setup.py                 everything that is done and checked before the first batch
     building.py              builds the model and what trains it
     model_smoke_test.py      tries a fresh model in both modes, before anything is trained
+    failed_layer.py          in which layer of a network an error was raised
     train.py                 the training loop
     schedule.py              the learning rate: scheduler and warm-up
     weight_average.py        the moving average of a network's weights
@@ -40,7 +41,7 @@
 
     artifacts.py             writes the files that the run of a finished trial keeps
     artifact_tables.py       tables of the predictions and of the layers, as CSV
-    artifact_images.py       images that are kept to be drawn
+    artifact_images.py       images that are kept for figures
     layer_table.py           the table of a network's layers
     model_export.py          the trained model as an MLflow model
     predictor.py             the exported model at work on images

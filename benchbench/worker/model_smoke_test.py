@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from benchbench.errors import BenchError, ModelError
 from benchbench.plugin.failures import check_returned, failure, failures_named, forward_of, line_of
 from benchbench.plugin.model import logits_problem
 from benchbench.worker.accelerate import is_out_of_memory
+from benchbench.worker.failed_layer import failed_layer
 from benchbench.worker.seeds import buffers_kept, random_states_kept
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class _TriedModel:
         mode = "training" if training else "eval"
         action = f"in {mode} mode on a batch of shape {list(images.shape)}"
         with (
-            _hinted(model, images),
-            failures_named(self.plugin, action, unless=is_out_of_memory),
+            _size_hinted(images),
+            failures_named(self.plugin, action, within=failed_layer, unless=is_out_of_memory),
             random_states_kept(self.acceleration.device),
             # Of the model itself: what computes in a copy may be the model, held by a lambda.
             buffers_kept(self.model),
@@ -114,27 +114,14 @@ class _TriedModel:
 
 
 @contextmanager
-def _hinted(model: nn.Module, images: Tensor) -> Iterator[None]:
-    """Add to an error in which layer it was raised, and what to do if the model takes images of another size."""
+def _size_hinted(images: Tensor) -> Iterator[None]:
+    """Add to an error what to do if the model takes images of another size."""
     try:
         yield
     except BenchError as error:
         shape = f"{images.shape[2]}x{images.shape[3]}"
         size = f"if the model takes no images of {shape}: --set dataset.image_size=SIZE"
-        hints = (_failed_layer(model, error.__cause__), f"{size}; {error.hint}")
-        raise type(error)(error.message, hint="\n".join(filter(None, hints))) from error.__cause__
-
-
-def _failed_layer(model: nn.Module, error: BaseException | None) -> str:
-    """Return the innermost layer of the model in which an error was raised, or nothing if it is the model itself."""
-    names = {id(layer): name for name, layer in model.named_modules() if name}
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)] if error else []
-    layers = [frame.f_locals.get("self") for frame in frames]
-    layer = next((layer for layer in reversed(layers) if id(layer) in names), None)
-    if not isinstance(layer, nn.Module):
-        return ""
-    is_leaf_of_torch = type(layer).__module__.startswith("torch.nn.") and not any(layer.children())
-    return f"it failed in layer {names[id(layer)]!r}: {layer if is_leaf_of_torch else type(layer).__name__}"
+        raise type(error)(error.message, hint=f"{size}; {error.hint}") from error.__cause__
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -75,11 +75,8 @@ IN_A_TRIAL = {
         "",
     ),
     "forward_raises": (
-        "model 'net' failed in eval mode on a batch of shape [2, 1, 8, 8]: RuntimeError: mat1 and mat2 shapes cannot be multiplied (16x8 and 64x2) (forward_raises.py, line 15)",
-        (
-            "it failed in layer 'layer': Linear(in_features=64, out_features=2, bias=True)\n"
-            "if the model takes no images of 8x8: --set dataset.image_size=SIZE; --debug shows the whole traceback"
-        ),
+        "model 'net' failed in eval mode on a batch of shape [2, 1, 8, 8]: RuntimeError: mat1 and mat2 shapes cannot be multiplied (16x8 and 64x2) in layer 'layer', Linear(in_features=64, out_features=2, bias=True) (forward_raises.py, line 15)",
+        "if the model takes no images of 8x8: --set dataset.image_size=SIZE; --debug shows the whole traceback",
     ),
     "forward_returns_a_tuple": (
         "model 'net' returns a tuple in training mode, not a tensor of logits (forward_returns_a_tuple.py, line 14)",

@@ -181,5 +181,12 @@ def test_a_wrong_model_is_caught(make: Any, check: str, problem: str) -> None:
     assert problem in caught(outcomes, check).problem
 
 
+def test_the_layer_is_named_where_no_line_of_the_authors_is_to_blame() -> None:
+    model = model_of(lambda: nn.Sequential(nn.Flatten(), nn.Linear(15, 3)))
+    outcome = caught(model_outcomes(model, SMALL), "logits")
+    assert outcome.problem.endswith(" in layer '1', Linear(in_features=15, out_features=3, bias=True)")
+    assert outcome.fix == "see that layer"
+
+
 def test_every_check_has_a_wrong_model() -> None:
     assert {check.name for check in CHECKS} == {name for _, name, _ in WRONG_MODELS}

@@ -84,17 +84,17 @@ def test_images_of_another_size_than_a_model_takes_are_refused_with_a_way_out() 
     [
         (
             nn.Sequential(nn.Flatten(), nn.Sequential(nn.ReLU(), nn.Linear(13, 10))),
-            "it failed in layer '1.1': Linear(in_features=13, out_features=10, bias=True)",
+            " in layer '1.1', Linear(in_features=13, out_features=10, bias=True)",
         ),
-        (nn.Sequential(nn.Identity(), FixedSize()), "it failed in layer '1': FixedSize"),
+        (nn.Sequential(nn.Identity(), FixedSize()), " in layer '1', FixedSize"),
         (FixedSize(), ""),
     ],
 )
 def test_the_layer_that_a_model_failed_in_is_named(model: nn.Module, expected: str) -> None:
     with pytest.raises(ModelError) as caught:
         check(model)
-    first, *others = caught.value.hint.splitlines()
-    assert (first if others else "") == expected
+    assert expected in caught.value.message
+    assert (" in layer " in caught.value.message) == bool(expected)
 
 
 def test_a_check_leaves_the_model_and_the_random_generators_as_they_were() -> None:
