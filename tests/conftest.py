@@ -72,7 +72,7 @@ def _forked_workers(_no_telemetry: None, _shared: None) -> None:
     if sys.platform == "linux":
         forked_workers.serve_workers()
         forked_workers.use_forks(worker_process)
-        forks.server_environment()
+        forks.environment_of_server()  # asks for the first time
 
 
 @pytest.fixture
@@ -90,14 +90,14 @@ def _frozen() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _environment_of_modules(_forked_workers: None) -> Iterator[None]:
-    """Let variables that plugins and libraries set for the tests of a module end with them."""
+    """Remove or restore variables that the tests of a module, or what they share, have changed."""
     with environment_kept():
         yield
 
 
 @pytest.fixture(autouse=True)
 def _environment() -> Iterator[None]:
-    """Let variables that plugins and libraries set in a test end with it."""
+    """Remove or restore variables that a test, or what it calls, has changed."""
     with environment_kept():
         yield
 

@@ -40,7 +40,10 @@ class Bench:
         return call(*arguments, folder=self.folder, environment=environment, program=self.program)
 
     def start(self, *arguments: object, **variables: str) -> subprocess.Popen[str] | forks.ForkedCall:
-        """Call it and return at once."""
+        """Call it and return at once.
+
+        To read its output while it runs, to look at its children, or to let it inherit signals: :meth:`start_anew`.
+        """
         words, environment = [str(self.program), *map(str, arguments)], self._environment | variables
         if self.program == PROGRAM and forks.fits(environment):
             return forks.ForkedCall(words, folder=self.folder, environment=environment)

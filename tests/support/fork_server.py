@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from select import select
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -31,27 +32,31 @@ if TYPE_CHECKING:
     """Makes a fork what a request and its descriptors ask for, does its work, and returns its exit code."""
 
 MAX_REQUEST = 1 << 18
-MAX_DESCRIPTORS = 3
+MAX_DESCRIPTORS = 2
 
 
 class Fork:
     """A process that a server has forked: what tests and drivers use of ``subprocess.Popen``.
 
-    ``request`` has its ``folder`` and ``environment``, and what the server's script needs. It may lead a process group
-    of its own.
+    ``request`` has its ``folder`` and ``environment``, and what the server's script needs. The process may lead a
+    process group of its own.
 
-    Raises :class:`ConnectionRefusedError` or :class:`FileNotFoundError` while the server does not listen yet.
+    Raises :class:`OSError` while the server does not listen yet, or if it has ended.
     """
 
     def __init__(
         self, address: Path, request: Mapping[str, Any], descriptors: Sequence[int], *, has_own_group: bool = False
     ) -> None:
-        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._connection.connect(str(address))
-        socket.send_fds(
-            self._connection, [json.dumps({**request, "has_own_group": has_own_group}).encode()], descriptors
-        )
-        self.pid = int(self._connection.recv(MAX_REQUEST))
+        text = json.dumps({**request, "has_own_group": has_own_group})
+        with ExitStack() as stack:
+            self._connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            self._connection.connect(str(address))
+            socket.send_fds(self._connection, [text.encode()], descriptors)
+            told = self._connection.recv(MAX_REQUEST)
+            if not told:
+                raise ConnectionResetError(f"the server of forks at {address} has ended")
+            stack.pop_all()
+        self.pid = int(told)
         self.returncode: int | None = None
         self._has_ended = threading.Event()
         threading.Thread(target=self._hear_end, daemon=True).start()
@@ -67,50 +72,77 @@ class Fork:
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
     def _hear_end(self) -> None:
-        self.returncode = int(self._connection.recv(MAX_REQUEST) or -signal.SIGKILL)
-        self._connection.close()
+        with self._connection:
+            self.returncode = int(self._connection.recv(MAX_REQUEST) or -signal.SIGKILL)
         self._has_ended.set()
 
 
-def start_server(script: str, environment: Mapping[str, str], *, process_group: int | None = None) -> Path:
-    """Start a script that serves, and return its address. It ends with this process."""
-    address = Path(tempfile.mkdtemp(prefix="forks-"), "server")
-    process = subprocess.Popen(
-        [sys.executable, "-P", script, str(address)],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        process_group=process_group,
-    )
-    atexit.register(process.communicate)  # the end of its input ends it
-    return address
+@dataclass(frozen=True)
+class Server:
+    """The process that forks, and the address that it listens at once it has imported all that it needs."""
+
+    address: Path
+    process: subprocess.Popen[bytes]
+
+    @staticmethod
+    def start(script: str, environment: Mapping[str, str]) -> Server:
+        """Start a script that serves; it ends with this process, and not by Ctrl-C, which is for the tests."""
+        address = Path(tempfile.mkdtemp(prefix="forks-"), "server")
+        command = [sys.executable, "-P", script, str(address)]
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, process_group=0
+        )
+        server = Server(address, process)
+        atexit.register(server.end)
+        return server
+
+    def wait_until_it_listens(self) -> None:
+        """Return once a fork can be asked for."""
+        while not self.address.exists():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server of forks ended with {self.process.returncode}")
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        """End it, by the end of its input."""
+        self.process.communicate()
+        shutil.rmtree(self.address.parent, ignore_errors=True)
 
 
 def serve(address: Path, modules: Iterable[str], become: Become) -> None:
     """Import modules, and fork for each request until the input ends."""
     for name in modules:
-        with suppress(ModuleNotFoundError):  # other releases of libraries have other modules
+        try:
             importlib.import_module(name)
+        except ModuleNotFoundError:  # other releases of libraries have other modules
+            if name.startswith("benchbench"):
+                raise
     gc.collect()
     gc.freeze()  # a collection in a fork would copy all of its memory
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how those that report on forks end
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-        listening.bind(str(address))
+        not_yet = address.with_suffix(".new")
+        listening.bind(str(not_yet))
         listening.listen()
+        not_yet.rename(address)
         while sys.stdin not in (ready := select([listening, sys.stdin], [], [])[0]):
             assert ready
             connection, _ = listening.accept()
             if not os.fork():
-                listening.close()
-                _report(connection, become)
+                try:
+                    listening.close()
+                    _report(connection, become)
+                finally:
+                    os._exit(1)
             connection.close()
-    shutil.rmtree(address.parent)
+    os._exit(0)
 
 
 def _report(connection: socket.socket, become: Become) -> NoReturn:
@@ -136,18 +168,24 @@ def _report(connection: socket.socket, become: Become) -> NoReturn:
 
 def _work(request: dict[str, Any], descriptors: list[int], become: Become) -> NoReturn:
     """End as Python does, except that memory is not freed object by object, which would copy it."""
-    if request["has_own_group"]:
-        os.setpgid(0, 0)
-    os.chdir(request["folder"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
     code = 1
     try:
+        if request["has_own_group"]:
+            os.setpgid(0, 0)
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
         code = become(request, descriptors)
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        if isinstance(end.code, int | None):
+            code = end.code or 0
+        else:
+            print(end.code, file=sys.stderr)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     except BaseException:  # noqa: BLE001 - as Python does
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
     with suppress(BaseException):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -11,7 +11,7 @@ import os
 import random
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ import numpy as np
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
-from support.fork_server import Fork, serve, start_server
+from support.fork_server import Fork, Server, serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,8 +54,8 @@ def use_forks(worker_process: ModuleType) -> None:
 
 def serve_workers() -> None:
     """Start the process that forks workers for this process and those that it starts; it ends with this one."""
-    # It is not waited for: until it listens, workers are started anew. Ctrl-C is for the tests.
-    address = start_server(__file__, os.environ, process_group=0)
+    # It is not waited for: until it listens, workers are started anew.
+    address = Server.start(__file__, os.environ).address
     os.environ[ADDRESS] = str(address)
     _environment_file(address).write_text(json.dumps(dict(os.environ)), encoding="utf-8")
 
@@ -65,8 +65,8 @@ def _environment_file(address: Path) -> Path:
 
 
 def _popen(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str] | ForkedWorker:
-    with suppress(ConnectionRefusedError, FileNotFoundError):  # while it does not listen yet
-        if _fits(options["env"]):
+    if _fits(options["env"]):
+        with suppress(FileNotFoundError):  # while it does not listen yet
             return ForkedWorker(arguments, options["env"], options["pass_fds"])
     return subprocess.Popen(arguments, **options)
 
@@ -86,17 +86,22 @@ class ForkedWorker(Fork):
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], passed: Sequence[int]) -> None:
         request = {"folder": str(Path.cwd()), "environment": dict(environment), "counter": arguments[-1]}
         reading, writing = os.pipe()
-        with io.FileIO(writing, "w"):
-            super().__init__(Path(environment[ADDRESS]), request, [*passed, writing], has_own_group=True)
         self.stdout = io.TextIOWrapper(os.fdopen(reading, "rb"), encoding="utf-8", errors="replace")
+        with ExitStack() as stack:
+            stack.callback(self.stdout.close)
+            with io.FileIO(writing, "w"):
+                super().__init__(Path(environment[ADDRESS]), request, [*passed, writing], has_own_group=True)
+            stack.pop_all()
 
 
 def _become(request: dict[str, Any], descriptors: list[int]) -> int:
     """Make this process what a new worker would be, and work."""
     channel, output = descriptors
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    os.close(nothing)
     os.close(output)
     for number in (1, 2):
         stream = io.TextIOWrapper(os.fdopen(number, "wb", 0), "utf-8", "backslashreplace", write_through=True)

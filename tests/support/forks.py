@@ -1,7 +1,7 @@
 """Calls of ``bench`` as forks of one process that has imported everything and waits.
 
-A call that is started anew spends three seconds of a processor on importing MLflow, pandas and our own modules. Forks
-start forks as their workers.
+A call that is started anew spends three seconds of a processor on importing MLflow, pandas and our own modules. A
+forked call forks its workers, too.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import os
 import subprocess
 import sys
 import threading
-import time
+import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 from support import forked_workers
-from support.fork_server import Fork, serve, start_server
+from support.fork_server import Fork, Server, serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,6 @@ mlflow.store.tracking.sqlalchemy_store
 """
 
 
-STARTS_WITHIN_SECONDS = 120
 WITHOUT_TORCH = [["run"], ["grid"], ["time"], ["compare"], ["report"], ["runs"], ["predict"]]
 """Commands whose driver leaves torch to its workers."""
 
@@ -46,7 +45,7 @@ def fits(environment: Mapping[str, str]) -> bool:
     """Tell whether a fork would be what a new process is: on Linux, in much the same environment."""
     if sys.platform != "linux" or any(name.startswith("COVERAGE_PROCESS") for name in environment):
         return False
-    differing = dict(set(environment.items()) ^ set(server_environment().items()))
+    differing = dict(set(environment.items()) ^ set(environment_of_server().items()))
     return all(name.startswith(FREE_PREFIXES) for name in differing)
 
 
@@ -58,21 +57,22 @@ class ForkedCall(Fork):
 
     def __init__(self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> None:
         self.args = list(arguments)
-        self._files = [os.memfd_create(name) for name in ("stdout", "stderr")]
         request = {"arguments": self.args, "folder": str(folder), "environment": dict(environment)}
-        super().__init__(_server(), request, self._files)
+        self._files = [os.fdopen(os.memfd_create(name), encoding="utf-8") for name in ("stdout", "stderr")]
+        weakref.finalize(self, _close, self._files)
+        super().__init__(_server().address, request, [file.fileno() for file in self._files])
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Wait for its end, and return all of its output and errors."""
         self.wait(timeout)
-        output, errors = map(_read_and_close, self._files)
-        return output, errors
+        for file in self._files:
+            file.seek(0)
+        return self._files[0].read(), self._files[1].read()
 
 
-def _read_and_close(descriptor: int) -> str:
-    with open(descriptor, encoding="utf-8") as file:
-        file.seek(0)
-        return file.read()
+def _close(files: Sequence[TextIO]) -> None:
+    for file in files:
+        file.close()
 
 
 def call(
@@ -84,27 +84,24 @@ def call(
         output, errors = process.communicate(timeout_seconds)
     except subprocess.TimeoutExpired:
         process.kill()
-        raise
+        raise subprocess.TimeoutExpired(process.args, timeout_seconds, *process.communicate()) from None
     return subprocess.CompletedProcess(process.args, process.wait(), output, errors)
 
 
 @functools.cache
-def server_environment() -> dict[str, str]:
-    """Return the environment of the first call: ask for it before a test changes its own."""
+def environment_of_server() -> dict[str, str]:
+    """Return the environment that this process had when it was first asked, before any test changed its own."""
     return dict(os.environ)
 
 
 @functools.cache
-def _server() -> Path:
-    """Return the address of the server, which listens from now on."""
+def _server() -> Server:
+    """Return the server, which listens."""
     # Threads of libraries would not survive the fork, so there are none.
     variables = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    address = start_server(__file__, server_environment() | variables)
-    deadline = time.monotonic() + STARTS_WITHIN_SECONDS
-    while not address.exists():
-        assert time.monotonic() < deadline, "the server for calls of bench does not start"
-        time.sleep(0.05)
-    return address
+    server = Server.start(__file__, environment_of_server() | variables)
+    server.wait_until_it_listens()
+    return server
 
 
 def _become(request: dict[str, Any], descriptors: list[int]) -> int:
@@ -116,9 +113,6 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> int:
     sys.path[0:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     try:
         return _exit_code()
-    except Exception:  # noqa: BLE001 - as Python does, if a call has not set something else
-        sys.excepthook(*sys.exc_info())
-        return 1
     finally:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
@@ -132,10 +126,6 @@ def _exit_code() -> int:
             exec(compile(sys.argv[2], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own
         else:
             main()
-    except SystemExit as end:
-        if not isinstance(end.code, int | None):
-            raise
-        return end.code or 0
     finally:
         if sys.argv[1:2] in WITHOUT_TORCH and "torch" in sys.modules:
             print("the driver has imported torch", file=sys.stderr, flush=True)
