@@ -28,7 +28,8 @@ def test_steps_are_exact_with_each_instruction_set(name: str) -> None:
         pytest.skip(f"this processor has no {name}")
     if torch.backends.cpu.get_cpu_capability() == name.upper():
         pytest.skip(f"torch takes {name} by itself: test_exact_steps.py runs with it")
-    # The paper's gradients alone would take as long as all others, and its twenty steps are among them.
+    # Without gradients of the paper's AlexNet, which would take as long as all others: its weights are compared after
+    # twenty steps, and gradients are of a network with many channels.
     chosen = "(twenty_steps or gradients and many) and by_hand and not avx_512"
     done = subprocess.run(
         [sys.executable, "-c", RUN_TESTS, "-q", "-k", chosen, str(REPOSITORY / "tests/worker/test_exact_steps.py")],
