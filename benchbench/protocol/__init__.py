@@ -3,7 +3,7 @@
 ::
 
     jobs.py                   what a worker is asked to carry out
-    messages.py               what a worker reports while it trains, and how messages are written and read
+    messages.py               what the driver asks, what a worker answers, and how both are written and read
     timing_messages.py        what a worker reports while it times variants
     channel.py                the sockets between a driver and its worker
     shared_counter.py         counts batches, and carries the request to stop, in shared memory

@@ -1,4 +1,4 @@
-"""The images of a finished trial that its run keeps to be drawn: raw ones, and some as the network saw them."""
+"""Images that a finished trial keeps for figures: raw ones, and some as the network saw them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchbench.worker.artifact_tables import Predictions
+    from benchbench.worker.artifact_tables import PredictedClasses
     from benchbench.worker.batches import Batches
     from benchbench.worker.setup import ReadyTrial
     from benchbench.worker.splits import TensorSplits
@@ -28,7 +28,7 @@ _MAX_TRAIN_IMAGES = 400
 """Of many classes, the first ones are kept: a report shows no more."""
 
 
-def save_samples(path: Path, predictions: Predictions, splits: TensorSplits) -> None:
+def save_samples(path: Path, predictions: PredictedClasses, splits: TensorSplits) -> None:
     """Write raw test images with their predictions, and raw training images of each class."""
     chosen = choose_test_images(predictions.truth == predictions.predicted)
     labels = splits.train.labels.numpy()

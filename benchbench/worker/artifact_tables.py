@@ -32,7 +32,7 @@ MAX_CONFUSED = 2_000
 
 
 @dataclass(frozen=True)
-class Predictions:
+class PredictedClasses:
     """Each test image's true class, predicted class and its probability, as numbers ``[N]``.
 
     A prediction of no class is the number of classes.
@@ -44,7 +44,7 @@ class Predictions:
     probability: NDArray[np.float32]
 
     @staticmethod
-    def of(probabilities: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> Predictions:
+    def of(probabilities: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> PredictedClasses:
         """Return the most probable classes.
 
         probabilities: float32 ``[N, K]`` on the CPU, K at least the number of classes; labels: int64 ``[N]``, the true
@@ -52,7 +52,7 @@ class Predictions:
         """
         probability, predicted = probabilities.max(dim=1)
         no_class = len(class_names)
-        return Predictions(
+        return PredictedClasses(
             class_names,
             labels.numpy(),
             # All outputs beyond the classes are one: none of them. So is what is no number.
@@ -67,12 +67,12 @@ class Predictions:
         return (*self.class_names, file_names.OTHER) if has_other else self.class_names
 
 
-def save_per_class(path: Path, predictions: Predictions) -> None:
+def save_per_class(path: Path, predictions: PredictedClasses) -> None:
     """Write how many test images of each class were predicted correctly."""
     _write_table(path, ClassColumn, _class_rows(predictions))
 
 
-def _class_rows(predictions: Predictions) -> Iterable[dict[ClassColumn, object]]:
+def _class_rows(predictions: PredictedClasses) -> Iterable[dict[ClassColumn, object]]:
     for label, name in enumerate(predictions.class_names):
         is_class = predictions.truth == label
         images, correct = int(is_class.sum()), int((predictions.predicted[is_class] == label).sum())
@@ -84,7 +84,7 @@ def _class_rows(predictions: Predictions) -> Iterable[dict[ClassColumn, object]]
         }
 
 
-def save_confusion_matrix(path: Path, predictions: Predictions) -> str | None:
+def save_confusion_matrix(path: Path, predictions: PredictedClasses) -> str | None:
     """Write a row for each true class and return None, or the reason why the confusion matrix is left out."""
     num_classes = len(predictions.class_names)
     if num_classes > MAX_CONFUSED:
@@ -96,12 +96,12 @@ def save_confusion_matrix(path: Path, predictions: Predictions) -> str | None:
     return None
 
 
-def save_predictions(path: Path, predictions: Predictions, split: TensorSplit) -> None:
+def save_predictions(path: Path, predictions: PredictedClasses, split: TensorSplit) -> None:
     """Write the prediction for each image of the test split."""
     _write_table(path, PredictionColumn, _prediction_rows(predictions, split))
 
 
-def _prediction_rows(predictions: Predictions, split: TensorSplit) -> Iterable[dict[PredictionColumn, object]]:
+def _prediction_rows(predictions: PredictedClasses, split: TensorSplit) -> Iterable[dict[PredictionColumn, object]]:
     names, columns = split.names or tuple(f"test {row}" for row in range(len(split))), predictions.columns
     rows = zip(names, predictions.truth, predictions.predicted, predictions.probability, strict=True)
     for name, truth, predicted, probability in rows:

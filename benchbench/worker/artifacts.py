@@ -29,7 +29,7 @@ from benchbench.records.events import MODEL_NOT_SAVED
 from benchbench.records.tracebacks import trace
 from benchbench.worker.artifact_images import save_samples, save_seen
 from benchbench.worker.artifact_tables import (
-    Predictions,
+    PredictedClasses,
     save_confusion_matrix,
     save_layers,
     save_per_class,
@@ -64,30 +64,30 @@ def write_artifacts(job: TrialJob, ready: ReadyTrial, test_logits: Tensor, *, co
         else:
             probabilities, note = _as_saved(folder / file_names.MODEL_FOLDER, ready, probabilities, counter)
             notes += filter(None, [note])
-    notes += write_predicted(folder, probabilities, ready.splits, level=job.training.artifacts)
+    notes += write_predictions(folder, probabilities, ready.splits, level=job.training.artifacts)
     if file_names.SEEN in kept:
         save_seen(folder / file_names.SEEN, ready, seed=job.spec.seed)
     problem = save_layers(folder / file_names.LAYERS, model, images[:1]) if file_names.LAYERS in kept else None
     return [f"the layers were not listed: {problem}", *notes] if problem else notes
 
 
-def write_predicted(folder: Path, probabilities: Tensor, splits: TensorSplits, *, level: ArtifactLevel) -> list[str]:
-    """Write what the run keeps of the predictions for the test images; return notes on what is left out.
+def write_predictions(folder: Path, probabilities: Tensor, splits: TensorSplits, *, level: ArtifactLevel) -> list[str]:
+    """Write the tables of the predictions for the test images, and raw images; return notes on what is left out.
 
     probabilities: float32 ``[N, K]`` on the CPU, K at least the number of classes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    predictions, kept = Predictions.of(probabilities, splits.test.labels, splits.class_names), kept_at(level)
-    note = None
+    predictions, kept = PredictedClasses.of(probabilities, splits.test.labels, splits.class_names), kept_at(level)
+    notes: list[str | None] = []
     if file_names.PER_CLASS in kept:
         save_per_class(folder / file_names.PER_CLASS, predictions)
     if file_names.CONFUSION_MATRIX in kept:
-        note = save_confusion_matrix(folder / file_names.CONFUSION_MATRIX, predictions)
+        notes.append(save_confusion_matrix(folder / file_names.CONFUSION_MATRIX, predictions))
     if file_names.PREDICTIONS in kept:
         save_predictions(folder / file_names.PREDICTIONS, predictions, splits.test)
     if file_names.SAMPLES in kept:
         save_samples(folder / file_names.SAMPLES, predictions, splits)
-    return [note] if note else []
+    return list(filter(None, notes))
 
 
 def _as_saved(folder: Path, ready: ReadyTrial, probabilities: Tensor, counter: BatchCounter) -> tuple[Tensor, str]:

@@ -80,7 +80,7 @@ class Checkpoint:
 
     @staticmethod
     def from_content(content: dict[str, Any]) -> Checkpoint:
-        """Return the checkpoint of what a file holds; raises any error if something is missing."""
+        """Return the checkpoint of what a file holds; raises :class:`KeyError` if something is missing."""
         plain = {field.name: content[field.name] for field in fields(Checkpoint)}
         return Checkpoint(
             **plain

@@ -1,4 +1,4 @@
-"""All random generators that a trial uses: seeded, saved and restored, or left as they were with a model's buffers."""
+"""Seeds, saves and restores the random generators of a trial; keeps them and a model's buffers as they were."""
 
 from __future__ import annotations
 

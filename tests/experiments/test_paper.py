@@ -26,7 +26,7 @@ from benchbench.records.file_names import SAMPLES
 from benchbench.report.run_figures import CORRECT_COLOR, WRONG_COLOR
 from benchbench.report.trial_files import TrialFiles
 from benchbench.worker.artifact_tables import save_layers
-from benchbench.worker.artifacts import write_predicted
+from benchbench.worker.artifacts import write_predictions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def kept(folder: Path, level: ArtifactLevel) -> Path:
     split = Split(torch.zeros(12, 3, 8, 8, dtype=torch.uint8), numbers)
     guesses = torch.eye(3)[(numbers + (torch.arange(12) % 3 == 0)) % 3]
     artifacts = folder / "artifacts"
-    write_predicted(artifacts, guesses, Splits(split, split, split, journals.CLASSES), level=level)
+    write_predictions(artifacts, guesses, Splits(split, split, split, journals.CLASSES), level=level)
     save_layers(artifacts / "layers.csv", nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()), torch.zeros(1, 3, 8, 8))
     for path in list(folder.rglob(SAMPLES)):
         path.replace(artifacts / SAMPLES)

@@ -29,7 +29,7 @@ from benchbench.report import chart_style, drawing, embedded_images, facts, page
 from benchbench.report.class_accuracy import class_table
 from benchbench.report.subject import Subject
 from benchbench.report.trial_files import TrialFiles
-from benchbench.worker.artifacts import write_predicted
+from benchbench.worker.artifacts import write_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ def keep(folder: Path, class_names: tuple[str, ...], *, num_channels: int = 3) -
     split = Split(torch.full((len(numbers), num_channels, 8, 8), 7, dtype=torch.uint8), numbers)
     said = (numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(class_names)
     probabilities = torch.eye(len(class_names))[said]
-    write_predicted(folder, probabilities, Splits(split, split, split, class_names), level="full")
+    write_predictions(folder, probabilities, Splits(split, split, split, class_names), level="full")
     keep_seen(folder, class_names, num_channels=num_channels)
 
 

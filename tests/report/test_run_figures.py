@@ -23,7 +23,7 @@ from benchbench.plugin.dataset import Split, Splits
 from benchbench.records.record import Record
 from benchbench.report import run_figures
 from benchbench.report.kept_files import ClassRow, PredictedImage
-from benchbench.worker.artifacts import write_predicted
+from benchbench.worker.artifacts import write_predictions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def finished_journal(folder: Path, class_names: tuple[str, ...], *, num_channels
     images = torch.zeros(len(numbers), num_channels, 8, 8, dtype=torch.uint8)
     split = Split(images, numbers)
     probabilities = torch.eye(len(class_names))[(numbers + (torch.arange(len(numbers)) % 3 == 0)) % len(class_names)]
-    write_predicted(journal.artifacts, probabilities, Splits(split, split, split, class_names), level="full")
+    write_predictions(journal.artifacts, probabilities, Splits(split, split, split, class_names), level="full")
     return journal
 
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from benchbench.plugin.dataset import Split, Splits
 from benchbench.worker.artifact_images import choose_test_images
-from benchbench.worker.artifacts import write_predicted
+from benchbench.worker.artifacts import write_predictions
 from benchbench.worker.model_export import save_model
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def predicting(predicted: list[int], *, num_outputs: int = 2) -> torch.Tensor:
 def staged(tmp_path: Path) -> Path:
     """The artifacts of four test images, of which one was taken for another class."""
     folder = tmp_path / "attempt" / "artifacts"
-    write_predicted(folder, predicting([0, 1, 1, 1]), splits([0, 0, 1, 1]), level="full")
+    write_predictions(folder, predicting([0, 1, 1, 1]), splits([0, 0, 1, 1]), level="full")
     return folder
 
 
@@ -85,7 +85,7 @@ def test_every_test_image_has_a_line_with_its_prediction(staged: Path) -> None:
 def test_probabilities_are_written_in_the_fewest_digits_that_tell_every_bit(tmp_path: Path) -> None:
     given = torch.rand(500, 2, generator=torch.Generator().manual_seed(0))
     labels = [0] * len(given)
-    write_predicted(tmp_path, given, splits(labels), level="light")
+    write_predictions(tmp_path, given, splits(labels), level="light")
     written = [row[3] for row in rows(tmp_path / "predictions.csv")[1:]]
     np.testing.assert_array_equal(np.array(written, dtype=np.float32), given.max(dim=1).values.numpy())
     assert max(map(len, written)) <= len("0.123456789")
@@ -93,13 +93,13 @@ def test_probabilities_are_written_in_the_fewest_digits_that_tell_every_bit(tmp_
 
 def test_images_without_names_are_numbered(tmp_path: Path) -> None:
     given = splits([0, 1], names=False)
-    write_predicted(tmp_path / "artifacts", predicting([0, 1]), given, level="light")
+    write_predictions(tmp_path / "artifacts", predicting([0, 1]), given, level="light")
     assert [row[0] for row in rows(tmp_path / "artifacts" / "predictions.csv")[1:]] == ["test 0", "test 1"]
 
 
 def test_an_output_beyond_the_classes_is_a_prediction_of_none_of_them(tmp_path: Path) -> None:
     given = predicting([0, 7, 5], num_outputs=9)
-    write_predicted(tmp_path / "artifacts", given, splits([0, 0, 1]), level="light")
+    write_predictions(tmp_path / "artifacts", given, splits([0, 0, 1]), level="light")
     assert rows(tmp_path / "artifacts" / "confusion_matrix.csv") == [
         ["class", "goldfish", "cat, Persian", "(other)"],
         ["goldfish", "1", "0", "1"],
@@ -109,7 +109,7 @@ def test_an_output_beyond_the_classes_is_a_prediction_of_none_of_them(tmp_path: 
 
 
 def test_a_class_without_test_images_has_no_accuracy(tmp_path: Path) -> None:
-    write_predicted(tmp_path / "artifacts", predicting([0]), splits([0]), level="light")
+    write_predictions(tmp_path / "artifacts", predicting([0]), splits([0]), level="light")
     assert rows(tmp_path / "artifacts" / "per_class.csv")[2] == ["cat, Persian", "0", "0", ""]
 
 
@@ -132,14 +132,14 @@ def test_a_full_run_keeps_images_of_each_class_and_some_with_their_predictions(s
 @pytest.mark.parametrize(("level", "expected"), [("none", False), ("light", True)])
 def test_lower_levels_keep_less(tmp_path: Path, level: ArtifactLevel, expected: bool) -> None:
     folder = tmp_path / "attempt" / "artifacts"
-    write_predicted(folder, predicting([0, 1]), splits([0, 1]), level=level)
+    write_predictions(folder, predicting([0, 1]), splits([0, 1]), level=level)
     assert (folder / "predictions.csv").exists() == expected
     assert not (folder / "samples.npz").exists()
 
 
 def test_a_level_is_made_once_all_files_that_are_certain_in_it_are_there_or_were_sent(tmp_path: Path) -> None:
     journal = journals.write_journal(tmp_path, journals.started(), journals.epoch(1), journals.finished())
-    write_predicted(journal.artifacts, predicting([0, 1]), splits([0, 1]), level="full")
+    write_predictions(journal.artifacts, predicting([0, 1]), splits([0, 1]), level="full")
     assert not journal.has_kept("full"), "there are no images as the network saw them"
     keep_seen(journal.artifacts, CLASSES)
     assert journal.has_kept("full")
@@ -296,6 +296,6 @@ def test_a_saved_model_does_not_tell_where_its_code_was(exported: Path) -> None:
 def test_an_image_whose_logits_are_no_numbers_is_of_no_class(tmp_path: Path) -> None:
     undefined = predicting([0, 1])
     undefined[0] = torch.nan
-    write_predicted(tmp_path, undefined, splits([0, 1]), level="full")
+    write_predictions(tmp_path, undefined, splits([0, 1]), level="full")
     with (tmp_path / "predictions.csv").open(encoding="utf-8") as file:
         assert [row["prediction"] for row in csv.DictReader(file)] == ["(other)", "cat, Persian"]
