@@ -25,7 +25,6 @@ from benchbench.worker import stopping
 from benchbench.worker.accelerate import Case
 from benchbench.worker.accelerate.fused_steps import FusedSteps
 from benchbench.worker.accelerate.lever import Layers
-from benchbench.worker.checkpoint_cadence import Cadence
 from benchbench.worker.trial import _acceleration, _began, run_trial
 
 pytestmark = pytest.mark.usefixtures("one_cache")
@@ -329,31 +328,6 @@ def test_a_checkpoint_of_another_spec_is_not_taken(registry: Registry, counter: 
     assert isinstance(first, Resumed)
     assert first.num_epochs == 0
     assert "belongs to another version of benchbench, another trial or other data" in first.note
-
-
-def test_checkpoints_are_due_when_asked_for_or_when_they_cost_little() -> None:
-    asked = Cadence(5, first_cost_seconds=1)
-    assert not asked.is_due(4)
-    assert asked.is_due(5)
-    asked.written(5, cost_seconds=3)
-    assert not asked.is_due(9)
-    assert asked.is_due(10)
-
-    careful = Cadence(None, first_cost_seconds=100)
-    assert not careful.is_due(59)
-    assert careful.is_due(60)
-    careful.written(60, cost_seconds=2)
-    assert not careful.is_due(259)
-    assert careful.is_due(260)
-
-
-def test_small_checkpoints_are_due_as_often_as_they_cost_one_percent_of_the_time() -> None:
-    cadence = Cadence(None, first_cost_seconds=0.01)
-    assert not cadence.is_due(0.9)
-    assert cadence.is_due(1.1)
-    cadence.written(1.1, cost_seconds=0.05)
-    assert not cadence.is_due(6)
-    assert cadence.is_due(6.2)
 
 
 class StopDuring(LoneCounter):

@@ -17,7 +17,6 @@ from benchbench.worker import checkpoint
 from benchbench.worker.accelerate import Acceleration
 from benchbench.worker.checkpoint import Checkpoint, UnreadableStateError
 from benchbench.worker.schedule import Schedule
-from benchbench.worker.seeds import random_states, restore_random_states
 from benchbench.worker.train import Learner
 
 if TYPE_CHECKING:
@@ -283,19 +282,6 @@ def test_a_trial_on_the_cpu_leaves_a_gpu_alone(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(torch.cuda, "_lazy_init", refuse("CUDA was initialised"))
     save(path, made)
     load(path).restore(made)
-
-
-def test_the_generator_of_one_gpu_is_restored_on_another_and_that_of_mps_on_mps(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    restored: list[tuple[str, object]] = []
-    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: restored.append((str(device), state)))
-    monkeypatch.setattr(torch.mps, "set_rng_state", lambda state: restored.append(("mps", state)))
-    states = random_states(CPU)
-    state = torch.ones(16, dtype=torch.uint8)
-    for kind, device in (("cuda", "cuda:0"), ("mps", "mps"), ("mps", "cuda:0"), ("cuda", "cpu")):
-        restore_random_states(states | {"device_type": kind, "device": state}, torch.device(device))
-    assert restored == [("cuda:0", state), ("mps", state)]
 
 
 def refuse(reason: str) -> Callable[[], None]:
