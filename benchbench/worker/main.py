@@ -97,8 +97,11 @@ class Worker:
     def _resolve(self, request: Resolve) -> None:
         from benchbench.worker.accelerate import choose_device
 
-        self._registry = _load_registry(request.plugin_files, request.origins)
-        specs = resolve(request.drafts, self._registry, data_roots=request.data_roots, on_status=self._on_status)
+        registry = _load_registry(request.plugin_files, request.origins)
+        if registry is not self._registry:
+            has_earlier, self._registry = self._registry is not None, registry
+            _spare_collections(has_earlier=has_earlier)
+        specs = resolve(request.drafts, registry, data_roots=request.data_roots, on_status=self._on_status)
         self._send(ResolvedSpecs(tuple(specs), choose_device(request.device).type))
 
     def _run(self, job: TrialJob) -> None:
@@ -149,12 +152,18 @@ def _load_registry(plugin_files: tuple[str, ...], origins: tuple[str, ...] | Non
     """Load plugins, once for consecutive requests that need the same."""
     from benchbench.plugin.registry import Registry
 
-    registry = Registry.load(plugin_files, only=origins)
-    # What has been imported stays, so collections, of which each trial needs some, need not look at it: 0.1 s each.
-    gc.unfreeze()  # what an earlier request needed may be garbage by now
-    gc.collect()
+    return Registry.load(plugin_files, only=origins)
+
+
+def _spare_collections(*, has_earlier: bool) -> None:
+    """Let collections of garbage, of which each trial needs some, pass over what has been imported: 0.1 s each.
+
+    What an earlier request needed may be garbage by now.
+    """
+    if has_earlier:
+        gc.unfreeze()
+        gc.collect()
     gc.freeze()
-    return registry
 
 
 def resolve(
