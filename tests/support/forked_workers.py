@@ -113,9 +113,11 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> int:
     import torch
 
     from benchbench.worker import main
+    from benchbench.worker.accelerate import acceleration
 
     if "OMP_NUM_THREADS" in os.environ:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        acceleration.own_num_threads = torch.get_num_threads()
     sys.modules["__main__"] = main  # what processes of a plugin's import
     main.main()
     return 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchbench.config.defaults import Accelerate, Precision
     from benchbench.worker.accelerate.lever import Case, Lever
 
-_NUM_THREADS: int = torch.get_num_threads()
+own_num_threads: int = torch.get_num_threads()
 """What torch chose when it was imported, before any plugin could change it."""
 
 
@@ -42,7 +42,7 @@ class Acceleration:
     levers: tuple[Lever, ...] = ()
     dropped: Mapping[str, str] = field(default_factory=dict)
     compiled: bool = False
-    num_threads: int = _NUM_THREADS
+    num_threads: int = field(default_factory=lambda: own_num_threads)
     layers: Layers = field(default_factory=Layers)
 
     def apply(self) -> None:
