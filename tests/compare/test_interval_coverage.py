@@ -12,7 +12,7 @@ from scipy import stats
 from support.comparisons import HIGH, LOW, question, values
 from support.made_records import CLASSES, configuration, made, per_class, spec
 
-from benchbench.compare import Comparison, compare_records
+from benchbench.compare import Comparison, compare_records, verdicts
 from benchbench.compare.contrasts import contrast
 from benchbench.compare.formatting import difference
 from benchbench.compare.intervals import prediction_interval
@@ -80,7 +80,7 @@ def test_ratios_and_prediction_intervals_cover_the_truth_as_often_as_they_say(n:
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5])
 def test_no_more_null_tables_than_promised_hold_a_false_verdict(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchbench.compare.verdicts.advise", lambda *_, **__: None)  # takes a third of the time
+    monkeypatch.setattr(verdicts, "advise", lambda *_, **__: None)  # takes a third of the time
     random = np.random.default_rng(n)
     asked = question(metrics=["test_accuracy", "train_seconds"])
     specs = [spec(seed, lr=lr) for lr in (0.1, 0.2, 0.3, 0.4) for seed in range(n)]

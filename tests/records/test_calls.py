@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from benchbench.records.recovery import mark_dead
 from benchbench.records.state import state_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 HOLD = """
@@ -87,6 +90,26 @@ def test_a_listing_in_another_container_leaves_a_living_trial_alone() -> None:
     assert ask(call, *namespace) == "False"
 
 
+@contextmanager
+def signs_of_life(path: Path) -> Iterator[None]:
+    """Write something else into a file again and again, as the thread of a call does."""
+    has_ended = threading.Event()
+
+    def write() -> None:
+        for number in itertools.count(1):
+            path.write_text(str(number), encoding="ascii")
+            if has_ended.wait(0.2):
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        has_ended.set()
+        writer.join()
+
+
 def test_a_lock_counts_whatever_kernel_is_named() -> None:
     with calling() as call:
         assert replace(call, kernel=OTHER_KERNEL).is_alive(watch_seconds=0)
@@ -96,11 +119,10 @@ def test_a_call_of_another_host_lives_as_long_as_it_gives_signs_of_life() -> Non
     call = Call("0123456789abcdef", OTHER_KERNEL)
     path = state_folder() / "calls" / f"{call.id}.alive"
     path.parent.mkdir(parents=True)
-    path.write_text("1", encoding="ascii")
-    sign = threading.Timer(0.3, path.write_text, ["2", "ascii"])
-    sign.start()
-    assert call.is_alive()
-    sign.join()
+    path.write_text("0", encoding="ascii")
+    with signs_of_life(path):
+        assert call.is_alive()
+    call.is_alive(watch_seconds=0)  # it may have given one more sign meanwhile
     assert not call.is_alive(watch_seconds=0.5)
 
 
@@ -127,10 +149,8 @@ def test_a_host_that_was_restarted_waits_for_none_of_its_earlier_calls() -> None
 
 def test_a_call_of_another_host_with_the_same_name_is_watched_if_that_name_says_nothing() -> None:
     call = still("00000000000000a1", OTHER_KERNEL)
-    sign = threading.Timer(0.3, (state_folder() / "calls" / f"{call.id}.alive").write_text, ["2", "ascii"])
-    sign.start()
-    assert call.is_alive(here=Host("this kernel"))
-    sign.join()
+    with signs_of_life(state_folder() / "calls" / f"{call.id}.alive"):
+        assert call.is_alive(here=Host("this kernel"))
 
 
 def still(name: str, kernel: str, host: str = "") -> Call:
