@@ -97,6 +97,17 @@ def test_the_layer_that_a_model_failed_in_is_named(model: nn.Module, expected: s
     assert (" in layer " in caught.value.message) == bool(expected)
 
 
+class NotPrepared(nn.Module):
+    """Forgets ``super().__init__()``."""
+
+    def __init__(self) -> None: ...
+
+
+def test_a_layer_that_was_never_prepared_is_an_error_of_the_model() -> None:
+    with pytest.raises(ModelError, match="has no attribute '_"):
+        check(nn.Sequential(nn.Flatten(), NotPrepared()))
+
+
 def test_a_check_leaves_the_model_and_the_random_generators_as_they_were() -> None:
     model = normalizing()
     state = {name: value.clone() for name, value in model.state_dict().items()}
