@@ -116,6 +116,13 @@ class Server:
         shutil.rmtree(self.address.parent, ignore_errors=True)
 
 
+def is_alike(environment: Mapping[str, str], of_server: Mapping[str, str], *, free_prefixes: tuple[str, ...]) -> bool:
+    """Tell whether a fork would be what a new process is: in the environment of its server, but for free variables."""
+    differing = dict(set(environment.items()) ^ set(of_server.items()))
+    is_measured = any(name.startswith("COVERAGE_PROCESS") for name in environment)
+    return not is_measured and all(name.startswith(free_prefixes) for name in differing)
+
+
 def serve(address: Path, modules: Iterable[str], become: Become) -> None:
     """Import modules, and fork for each request until the input ends."""
     for name in modules:

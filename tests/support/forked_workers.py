@@ -20,7 +20,7 @@ import numpy as np
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
-from support.fork_server import Fork, Server, serve
+from support.fork_server import Fork, Server, is_alike, serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,11 +73,10 @@ def _popen(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str] | 
 
 def _fits(environment: Mapping[str, str]) -> bool:
     """Tell whether a fork would be what a new process is: in much the same environment."""
-    if ADDRESS not in environment or any(name.startswith("COVERAGE_PROCESS") for name in environment):
+    if ADDRESS not in environment:
         return False
-    file = _environment_file(Path(environment[ADDRESS]))
-    differing = dict(set(environment.items()) ^ set(json.loads(file.read_text(encoding="utf-8")).items()))
-    return all(name.startswith(FREE_PREFIXES) for name in differing)
+    of_server = json.loads(_environment_file(Path(environment[ADDRESS])).read_text(encoding="utf-8"))
+    return is_alike(environment, of_server, free_prefixes=FREE_PREFIXES)
 
 
 class ForkedWorker(Fork):

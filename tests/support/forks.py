@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 from support import forked_workers
-from support.fork_server import Fork, Server, serve
+from support.fork_server import Fork, Server, is_alike, serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,10 +43,7 @@ WITHOUT_TORCH = [["run"], ["grid"], ["time"], ["compare"], ["report"], ["runs"],
 
 def fits(environment: Mapping[str, str]) -> bool:
     """Tell whether a fork would be what a new process is: on Linux, in much the same environment."""
-    if sys.platform != "linux" or any(name.startswith("COVERAGE_PROCESS") for name in environment):
-        return False
-    differing = dict(set(environment.items()) ^ set(environment_of_server().items()))
-    return all(name.startswith(FREE_PREFIXES) for name in differing)
+    return sys.platform == "linux" and is_alike(environment, environment_of_server(), free_prefixes=FREE_PREFIXES)
 
 
 class ForkedCall(Fork):
