@@ -17,6 +17,7 @@ from support.paths import REPOSITORY
 from support.virtual_environments import make_virtual_environment
 
 from benchbench.executors import worker_process
+from benchbench.protocol.shared_counter import SharedCounter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,6 +144,14 @@ def cache(_shared: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one_cache(_own_folders: None, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test use the cache of its module."""
     monkeypatch.setenv("BENCH_CACHE", str(cache))
+
+
+@pytest.fixture
+def counter(tmp_path: Path) -> Iterator[SharedCounter]:
+    """Return the counter of a trial that runs in this process."""
+    made = SharedCounter(tmp_path / "counter")
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

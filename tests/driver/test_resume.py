@@ -35,13 +35,6 @@ def registry() -> Registry:
     return Registry.load([PLUGINS / "dropout.py", PLUGINS / "tiny.py"])
 
 
-@pytest.fixture
-def counter(tmp_path: Path) -> Iterator[SharedCounter]:
-    shared = SharedCounter(tmp_path / "counter")
-    yield shared
-    shared.close()
-
-
 def make_job(registry: Registry, folder: Path, **draft: Any) -> TrialJob:
     table = {
         "model": "dropout",

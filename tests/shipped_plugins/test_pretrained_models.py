@@ -25,12 +25,11 @@ from benchbench.errors import ModelError, SpecError
 from benchbench.plugin import parameters
 from benchbench.plugin.registry import Registry
 from benchbench.protocol.jobs import TrialJob
-from benchbench.protocol.shared_counter import SharedCounter
 from benchbench.records.events import Finished
 from benchbench.worker.trial import run_trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from benchbench.protocol.shared_counter import SharedCounter
 
 DATA = bb.DataSpec(num_channels=3, image_size=32, num_classes=5)
 SMALL = "mobilenetv3_small_050"
@@ -269,13 +268,6 @@ def test_a_second_head_that_only_the_settings_of_timm_name_is_trained_too() -> N
         network = Timm(architecture="volo_d1_224", trainable="head").build(DATA)
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     assert trained == {"head.weight", "head.bias", "aux_head.weight", "aux_head.bias"}
-
-
-@pytest.fixture
-def counter(tmp_path: Path) -> Iterator[SharedCounter]:
-    shared = SharedCounter(tmp_path / "counter")
-    yield shared
-    shared.close()
 
 
 @pytest.mark.slow
